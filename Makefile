@@ -1,0 +1,110 @@
+# Everything a contributor runs. `make demo` and `make test` need only Python >= 3.11, make and the
+# package registries: they create their environments, and install programs through apt if they may.
+#
+# Environments
+#   .venv         the newest versions of everything, for all targets
+#   .venv-oldest  the oldest supported IPython and ipykernel, for the integration tests
+# A stamp file inside says which extras an environment holds; it is older than pyproject.toml when
+# that changed since, and make then installs again. `make demo` asks for the light extra "demo"
+# only, so the first demo starts soon; `make test` later adds the rest to the same environment,
+# which holds "demo" too, so that a demo after a test installs nothing.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+# The tests share two environments and one coverage file: one target at a time, also with -j.
+.NOTPARALLEL:
+
+# The first of these that is Python >= 3.11; or say `make PYTHON=…`.
+PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+
+BIN := .venv/bin
+DEMO_STAMP := .venv/.holds-demo
+DEV_STAMP := .venv/.holds-dev
+OLDEST_STAMP := .venv-oldest/.holds-test
+
+# Parallel tests: more workers than this make the timeouts of real kernels tight on small machines.
+WORKERS ?= 2
+# Rooms whose tests must reach every line and branch, nearly: they hold the user's only copy.
+COVERED_ROOMS := model log store
+COVERAGE_FLOOR := 95
+
+.PHONY: help demo test lint types unit integration browser oldest bench docs-schema clean \
+	python system-packages
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(DEMO_STAMP) ## a guided tour with real kernels
+	$(BIN)/jupyter session demo
+
+test: lint types unit integration browser oldest ## all checks and tests; what CI runs
+	@echo "All checks and tests passed."
+
+# A part of the tests that collects none (pytest's exit code 5) fails, by intention.
+
+lint: $(DEV_STAMP) ## ruff: rules and format
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+
+types: $(DEV_STAMP) ## mypy, strict
+	$(BIN)/python -m mypy
+
+# Coverage is taken here and not from integration tests: what they time, tracing would falsify.
+unit: $(DEV_STAMP) system-packages ## unit and fault tests, with the coverage of model, log and store
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not integration and not browser" --cov --cov-report=
+	@low=; for room in $(COVERED_ROOMS); do \
+		echo "Coverage of $$room, lines and branches; floor: $(COVERAGE_FLOOR) %"; \
+		$(BIN)/python -m coverage report --fail-under=$(COVERAGE_FLOOR) \
+			--include="src/ipysession/$$room.py,src/ipysession/$$room/*" || low+=" $$room"; \
+	done; \
+	[ -z "$$low" ] || { echo "Below the floor:$$low" >&2; exit 1; }
+
+integration: $(DEV_STAMP) system-packages ## real kernels and servers, newest versions
+	$(BIN)/python -m pytest -n $(WORKERS) -m "integration and not browser"
+
+browser: $(DEV_STAMP) system-packages ## real Chromium; one test at a time
+	$(BIN)/python -m pytest -m browser
+
+oldest: $(OLDEST_STAMP) system-packages ## integration tests with the oldest IPython and ipykernel
+	.venv-oldest/bin/python -m pytest -n $(WORKERS) -m "integration and not browser"
+
+bench: $(DEV_STAMP) ## measurements, side by side with peers
+	$(BIN)/python -m benchmarks
+
+docs-schema: $(DEV_STAMP) ## write docs/log.schema.json from the models
+	$(BIN)/python -m ipysession.model.schema
+
+clean: ## remove environments, caches and what was built
+	rm -rf .venv .venv-oldest build dist test-results htmlcov .coverage .coverage.* \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# ---- environments ----------------------------------------------------------------------------
+
+$(DEMO_STAMP): pyproject.toml | python
+	$(call install,.venv,[demo])
+	touch $@
+
+$(DEV_STAMP): pyproject.toml | python
+	$(call install,.venv,[dev])
+	touch $@ $(DEMO_STAMP)
+
+$(OLDEST_STAMP): pyproject.toml scripts/oldest-constraints.txt | python
+	$(call install,.venv-oldest,[test] --constraint scripts/oldest-constraints.txt)
+	touch $@
+
+# $(call install,folder,extras and options)
+define install
+	scripts/system-packages.sh venv $(PYTHON)
+	@echo "Installing ipysession$(firstword $(2)) into $(1)"
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable .$(2)
+endef
+
+python:
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found. Install one, or say: make PYTHON=/path/to/python3" >&2; exit 1; }
+
+system-packages:
+	@scripts/system-packages.sh tests

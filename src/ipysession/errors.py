@@ -1,0 +1,81 @@
+"""Every error that ipysession raises on purpose, as one tree.
+
+    SessionError
+    ├── InvalidSessionId        (ValueError)    an id that must not touch a path
+    ├── SessionNotFound         (LookupError)   nothing matches the reference
+    ├── AmbiguousSession        (LookupError)   more than one session matches
+    ├── InvalidTransition       (RuntimeError)  the state machine has no such arrow
+    ├── SessionBusy             (RuntimeError)  a living kernel writes the session
+    ├── NotRecording            (RuntimeError)  the verb needs a recording kernel
+    ├── StoreUnsafe             (PermissionError) others can write the store, or own it
+    ├── StoreUnusable           (OSError)       the store cannot be created or read
+    ├── LogDamaged              (RuntimeError)  the log cannot be trusted for this
+    ├── BlobMissing             (LookupError)   a blob that a record names is not there
+    ├── BlobDamaged             (RuntimeError)  a blob does not hash to its name
+    ├── ExportRefused           (RuntimeError)  the export would overwrite, or has no steps
+    ├── ResumeRefused           (RuntimeError)  the session cannot be resumed here
+    └── InvalidRequest          (ValueError)    a verb was given arguments that make no sense
+
+Each subclasses the builtin that a caller would already catch. The message says
+what happened, to what, and what to do next. Nothing else lives here.
+"""
+
+
+class SessionError(Exception):
+    """The root of the tree; catching it catches every deliberate error of ipysession."""
+
+
+class InvalidSessionId(SessionError, ValueError):
+    """The text is not a session id; it was refused before it touched a path."""
+
+
+class SessionNotFound(SessionError, LookupError):
+    """No session matches the reference."""
+
+
+class AmbiguousSession(SessionError, LookupError):
+    """More than one session matches the reference."""
+
+
+class InvalidTransition(SessionError, RuntimeError):
+    """The session's state machine has no such arrow; nothing was changed."""
+
+
+class SessionBusy(SessionError, RuntimeError):
+    """A living kernel writes the session, so nobody else may."""
+
+
+class NotRecording(SessionError, RuntimeError):
+    """The verb needs a kernel that is recording a session."""
+
+
+class StoreUnsafe(SessionError, PermissionError):
+    """The store can be written by others, or belongs to somebody else."""
+
+
+class StoreUnusable(SessionError, OSError):
+    """The store's folder cannot be created or read."""
+
+
+class LogDamaged(SessionError, RuntimeError):
+    """The log is damaged in a way that rules out what was asked."""
+
+
+class BlobMissing(SessionError, LookupError):
+    """A blob that a record names does not exist."""
+
+
+class BlobDamaged(SessionError, RuntimeError):
+    """A blob's bytes do not hash to its name."""
+
+
+class ExportRefused(SessionError, RuntimeError):
+    """The export would overwrite a file, or there is nothing to export."""
+
+
+class ResumeRefused(SessionError, RuntimeError):
+    """The session cannot be resumed here; the message says the way out."""
+
+
+class InvalidRequest(SessionError, ValueError):
+    """A verb was given arguments that make no sense together."""

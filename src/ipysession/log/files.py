@@ -1,0 +1,128 @@
+"""Files that only their owner can read, and that are on disk when we say so.
+
+0700 for folders and 0600 for files, whatever the umask; links are not followed; a new or
+replaced file counts as durable only when its folder is synced too.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING
+
+from ipysession.errors import StoreUnsafe, StoreUnusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CLOEXEC_NOFOLLOW = os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+
+
+def make_private_folder(path: Path) -> None:
+    """Create ``path`` and what is missing above it; ``path`` itself gets mode 0700.
+
+    Raises StoreUnsafe if it belongs to somebody else or others can write it, StoreUnusable
+    if it cannot be created.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        else:
+            path.chmod(0o700)
+            sync_folder(path.parent)
+    except OSError as error:
+        message = (
+            f"the folder {path} cannot be created: {error.strerror or error}. "
+            "Point IPYSESSION_STORE at a folder that you can write."
+        )
+        raise StoreUnusable(message) from error
+    check_private_folder(path)
+
+
+def check_private_folder(path: Path) -> None:
+    """Raise StoreUnsafe if ``path`` is not ours alone to write, StoreUnusable if no folder."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        message = f"the folder {path} cannot be read: {error.strerror or error}"
+        raise StoreUnusable(message) from error
+    if not stat.S_ISDIR(status.st_mode):
+        message = f"{path} is not a folder; point IPYSESSION_STORE at a folder"
+        raise StoreUnusable(message)
+    if os.name != "posix":
+        return
+    if status.st_uid != os.geteuid():
+        message = f"{path} belongs to another user; use a store of your own (IPYSESSION_STORE)"
+        raise StoreUnsafe(message)
+    if status.st_mode & 0o022:
+        message = f"others can write {path}; run: chmod 700 {path}"
+        raise StoreUnsafe(message)
+
+
+def create_private(path: Path, *, append: bool = False) -> int:
+    """Create ``path``, which must not exist, and return a descriptor open for writing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC_NOFOLLOW
+    descriptor = os.open(path, flags | (os.O_APPEND if append else 0), 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of ``data``; a full disk shows as OSError, never as a short write."""
+    view = memoryview(data)
+    while len(view):
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in the folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
+    """Create ``path`` with ``data``, atomically: it has all of it or does not exist.
+
+    With ``sync`` it is durable on return. Raises FileExistsError where it exists already.
+    """
+    temporary = _write_temporary(path, data, sync=sync)
+    try:
+        os.link(temporary, path)
+    finally:
+        temporary.unlink()
+    if sync:
+        sync_folder(path.parent)
+
+
+def replace(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Replace ``path`` by ``data``, atomically: readers see the old or the new content."""
+    temporary = _write_temporary(path, data, sync=sync)
+    try:
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def _write_temporary(path: Path, data: bytes | memoryview, *, sync: bool) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    descriptor = create_private(temporary)
+    try:
+        write_all(descriptor, data)
+        if sync:
+            os.fsync(descriptor)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    return temporary

@@ -29,7 +29,7 @@ from ipysession.model.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ipysession.log.blobs import Blobs
@@ -97,6 +97,7 @@ class Log:
         self._written = head
         self._pending: deque[_Entry] = deque()
         self._unsynced: list[_Entry] = []
+        self._unsynced_blobs: list[str] = []
         self._descriptor: int | None = None
         self._retired: list[int] = []
         self._size = 0
@@ -110,8 +111,13 @@ class Log:
 
     # -- appending ---------------------------------------------------------------------
 
-    def append(self, payload: Payload) -> Record:
+    def append(self, payload: Payload, *, blobs: Iterable[str] = ()) -> Record:
         """Append a record and return it. Never raises for a disk that refuses.
+
+        ``blobs`` names blobs that the payload rests on and that were put without a sync: they
+        become durable with the next group, before the record does. (The system may write the
+        record's page earlier; a blob that a power cut took is then found missing when it is
+        read, never guessed.)
 
         Interrupting it at any point (KeyboardInterrupt) leaves the log consistent: the head
         is derived from the queue, and a line that is written twice is read once.
@@ -145,6 +151,7 @@ class Log:
                     "session": self._session,
                 }
             )
+            self._unsynced_blobs.extend(blobs)
             self._pending.append(_Entry(line, record))
             self._drain()
         self._wake_thread()
@@ -259,9 +266,12 @@ class Log:
             with self._lock:
                 self._drain()
                 descriptor, entries = self._descriptor, list(self._unsynced)
+                blobs = list(self._unsynced_blobs)
                 folder_synced = self._folder_synced
             if entries and descriptor is not None and self._syncs:
                 try:
+                    for name in blobs:
+                        self._blobs.sync(name)
                     _fdatasync(descriptor)
                     if not folder_synced:
                         files.sync_folder(self._folder)
@@ -271,6 +281,7 @@ class Log:
             with self._lock:
                 self._folder_synced = self._folder_synced or folder_synced or bool(entries)
                 del self._unsynced[: len(entries)]
+                del self._unsynced_blobs[: len(blobs)]
                 waiting = len(self._pending)
             self._again = self._on_durable([entry.record for entry in entries])
             return not waiting

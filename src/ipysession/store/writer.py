@@ -92,11 +92,14 @@ class SessionWriter:
         with self._fold_lock:
             return self._fold.summary(alive=not self.closed, fallback_id=self.id)
 
-    def append(self, payload: Payload) -> Record:
-        """Append one record. Raises InvalidTransition where the state machine forbids it."""
+    def append(self, payload: Payload, *, blobs: Iterable[str] = ()) -> Record:
+        """Append one record. Raises InvalidTransition where the state machine forbids it.
+
+        ``blobs`` names blobs that must become durable with it (see `Log.append`).
+        """
         with self._fold_lock:
             self._fold.check(payload)
-            record = self.log.append(payload)
+            record = self.log.append(payload, blobs=blobs)
             self._fold.apply(record)
         return record
 

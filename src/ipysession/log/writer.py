@@ -7,6 +7,7 @@ and is retried; the caller is never disturbed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -271,7 +272,9 @@ class Log:
             if entries and descriptor is not None and self._syncs:
                 try:
                     for name in blobs:
-                        self._blobs.sync(name)
+                        # One that was deleted meanwhile is reported when it is read.
+                        with contextlib.suppress(FileNotFoundError):
+                            self._blobs.sync(name)
                     _fdatasync(descriptor)
                     if not folder_synced:
                         files.sync_folder(self._folder)

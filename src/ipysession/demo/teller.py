@@ -13,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_WIDTH = 64
+_WIDTH = 60
 
 
 class Teller:

@@ -1,0 +1,106 @@
+"""Which names belong together: those that may share a mutable object.
+
+A step can only create an alias between things that it reaches, so only its candidates are
+looked at, and groups grow step by step. Merging too much is safe and costs only storage;
+links run through mutable objects of the user, never through modules, classes from
+libraries, or the namespace itself.
+"""
+
+from __future__ import annotations
+
+import enum
+import gc
+import sys
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_BUDGET = 20_000
+"""Objects that are looked at per step; past that, what is left counts as one group."""
+
+_ATOMS = (
+    type(None), bool, int, float, complex, str, bytes, range, ModuleType, BuiltinFunctionType,
+    type(Ellipsis), type(NotImplemented), CodeType,
+)  # fmt: skip
+
+
+def is_plain(value: Any) -> bool:
+    """Can ``value`` neither change nor share anything that can?"""
+    kind = type(value)
+    if kind in _ATOMS or isinstance(value, (ModuleType, enum.Enum)):
+        return True
+    if kind in (tuple, frozenset):
+        return len(value) <= 100 and all(is_plain(item) for item in value)
+    return isinstance(value, type) and value.__module__ != "__main__"
+
+
+def co_variable_groups(
+    names: Iterable[str], namespace: Mapping[str, Any]
+) -> list[frozenset[str]]:
+    """Partition ``names`` into groups that may share mutable objects.
+
+    Names whose values are plain share nothing; they come as one group each.
+    """
+    parent: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    owner: dict[int, str] = {}
+    unfinished: list[str] = []
+    budget = _BUDGET
+    keep_alive: list[Any] = []  # ids are only unique among living objects
+    for name in names:
+        parent[name] = name
+        todo = [namespace[name]]
+        while todo and budget > 0:
+            item = todo.pop()
+            if item is namespace or is_plain(item):
+                continue
+            first = owner.get(id(item))
+            if first is not None:
+                parent[find(name)] = find(first)
+                continue
+            owner[id(item)] = name
+            keep_alive.append(item)
+            budget -= 1
+            todo.extend(_parts(item))
+        if todo:
+            unfinished.append(name)
+    if unfinished:
+        # What could not be looked at may share with anything: one group for all of it.
+        for name in parent:
+            if not is_plain(namespace[name]):
+                parent[find(name)] = find(unfinished[0])
+    members: dict[str, set[str]] = {}
+    for name in parent:
+        members.setdefault(find(name), set()).add(name)
+    return [frozenset(group) for group in members.values()]
+
+
+def _parts(item: Any) -> list[Any]:
+    """What ``item`` holds and could change or be changed through."""
+    if isinstance(item, FunctionType):
+        held = [*(item.__closure__ or ()), item.__defaults__, item.__kwdefaults__, item.__dict__]
+        return [part for part in held if part]
+    if isinstance(item, MethodType):
+        return [item.__func__, item.__self__]
+    if isinstance(item, type):
+        return list(vars(item).values())
+    if isinstance(item, memoryview):
+        return [item.obj]
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(item, numpy.ndarray):
+        # A view keeps the array that owns its memory in `base`, unseen by the collector.
+        base = [] if item.base is None else [item.base]
+        return base + (item.ravel().tolist() if item.dtype.hasobject and item.size <= _BUDGET else [])
+    kind = type(item)
+    held = gc.get_referents(item)
+    if kind.__module__ == "__main__":
+        return held
+    return [part for part in held if part is not kind]

@@ -1,0 +1,154 @@
+"""Pickle protocol 5 for values of a notebook, with the notebook's functions kept alive.
+
+A function or class that lives in the notebook is pickled by value (cloudpickle), but its
+globals are not: it is rebuilt on the live namespace, so that it sees a later rebinding of a
+global that it reads. (A private copy of the globals, which every other tool restores, is
+silently wrong.) Closure cells keep their identity: two functions that share one still do.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import time
+from contextlib import contextmanager
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROTOCOL = 5
+
+
+class BudgetExceededError(Exception):
+    """The pickle would have taken longer, or become larger, than allowed."""
+
+
+class _Sink:
+    """Collects a pickle's bytes; the pickler calls it about every 64 KB, so it can give up."""
+
+    def __init__(self, deadline: float, max_bytes: int) -> None:
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self._deadline = deadline
+        self._max_bytes = max_bytes
+
+    def write(self, data: Any) -> int:
+        chunk = bytes(data)
+        self.size += len(chunk)
+        if self.size > self._max_bytes:
+            message = f"larger than {self._max_bytes:,} bytes"
+            raise BudgetExceededError(message)
+        if time.perf_counter() > self._deadline:
+            message = "saving it took longer than the step's budget"
+            raise BudgetExceededError(message)
+        self.chunks.append(chunk)
+        return len(chunk)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is untyped
+    def __init__(self, sink: _Sink, namespace: dict[str, Any]) -> None:
+        super().__init__(sink, protocol=_PROTOCOL)
+        self._namespace = namespace
+        self._closure_cells: set[int] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, FunctionType) and obj.__globals__ is self._namespace:
+            return self._reduce_function(obj)
+        if isinstance(obj, CellType):
+            return self._reduce_cell(obj)
+        if isinstance(obj, ModuleType) and vars(obj) is self._namespace:
+            return _main_module, ()
+        return super().reducer_override(obj)
+
+    def _reduce_function(self, function: FunctionType) -> Any:
+        cells = function.__closure__ or ()
+        self._closure_cells.update(id(cell) for cell in cells)
+        state = {
+            "attributes": {
+                "__qualname__": function.__qualname__,
+                "__module__": function.__module__,
+                "__doc__": function.__doc__,
+                "__annotations__": function.__annotations__,
+                "__defaults__": function.__defaults__,
+                "__kwdefaults__": function.__kwdefaults__,
+            },
+            "dict": function.__dict__,
+            "cells": [_contents(cell) for cell in cells],
+        }
+        arguments = (function.__code__, function.__name__, tuple(cells))
+        return _make_function, arguments, state, None, None, _fill_function
+
+    def _reduce_cell(self, cell: CellType) -> Any:
+        # A function's cells are made empty and filled with the function's state: their content
+        # may be the function itself.
+        if id(cell) in self._closure_cells:
+            return CellType, ()
+        return CellType, (), [_contents(cell)], None, None, _fill_cell
+
+
+def _contents(cell: CellType) -> tuple[Any, ...]:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:  # empty
+        return ()
+
+
+def _fill_cell(cell: CellType, state: list[tuple[Any, ...]]) -> None:
+    for value in state[0]:
+        cell.cell_contents = value
+
+
+_live: list[dict[str, Any]] = []
+"""The namespace that functions are rebuilt on, while `loads` runs."""
+
+
+def _make_function(code: CodeType, name: str, cells: tuple[CellType, ...]) -> FunctionType:
+    return FunctionType(code, _live[-1], name, None, cells)
+
+
+def _fill_function(function: FunctionType, state: dict[str, Any]) -> None:
+    for name, value in state["attributes"].items():
+        setattr(function, name, value)
+    function.__dict__.update(state["dict"])
+    for cell, contents in zip(function.__closure__ or (), state["cells"], strict=True):
+        for value in contents:
+            cell.cell_contents = value
+
+
+def _main_module() -> ModuleType:
+    return sys.modules["__main__"]
+
+
+def dumps(
+    value: Any, namespace: dict[str, Any], *, seconds: float, max_bytes: int
+) -> list[bytes]:
+    """Pickle ``value`` into chunks. ``namespace`` is the live one: it is never copied.
+
+    Raises BudgetExceededError past ``seconds`` or ``max_bytes``, and whatever the value's own
+    reducers raise where it cannot be pickled.
+    """
+    sink = _Sink(time.perf_counter() + seconds, max_bytes)
+    _Pickler(sink, namespace).dump(value)
+    return sink.chunks
+
+
+def loads(data: bytes, namespace: dict[str, Any]) -> Any:
+    """Unpickle what `dumps` wrote; functions of the notebook get ``namespace`` as globals.
+
+    Unpickling runs code: verify where ``data`` comes from before.
+    """
+    with _living(namespace):
+        return pickle.loads(data)  # noqa: S301 - the caller has verified its origin
+
+
+@contextmanager
+def _living(namespace: dict[str, Any]) -> Iterator[None]:
+    _live.append(namespace)
+    try:
+        yield
+    finally:
+        _live.pop()

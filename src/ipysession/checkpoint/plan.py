@@ -1,0 +1,265 @@
+"""What a resume will do, per name: load, replay, or give up with the reason.
+
+First version: a value that was saved after the last step that may have changed it is
+loaded; any other is made again by replaying, in order, every step that bound or may have
+changed it or what it rests on. Imports no IPython, runs nothing, unpickles nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ipysession.lineage import is_internal
+from ipysession.model import Outcome
+from ipysession.model.payloads import CheckpointSaved, SavedGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ipysession.model import Session, Step
+
+
+class ReplayPolicy(StrEnum):
+    """Which steps a resume may run again."""
+
+    SAFE = "safe"
+    """All but those that did something outside the namespace."""
+    ALL = "all"
+    NONE = "none"
+
+
+class Action(StrEnum):
+    """What a plan does for a name."""
+
+    LOAD = "load"
+    REPLAY = "replay"
+    GIVE_UP = "give up"
+
+
+@dataclass(frozen=True, slots=True)
+class NamePlan:
+    """The plan for one name."""
+
+    name: str
+    action: Action
+    step: int
+    """The step that the value comes from."""
+    type: str = ""
+    size: int | None = None
+    """Bytes of the pickle that the value is part of."""
+    reason: str = ""
+    replays: tuple[int, ...] = ()
+    """The steps to replay for it, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A step that will not be replayed, because it did something outside the namespace."""
+
+    step: int
+    source: str
+    effects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One saved group to load, and which of its names are wanted from it."""
+
+    step: int
+    group: SavedGroup
+    wanted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a resume will do."""
+
+    names: tuple[NamePlan, ...]
+    loads: tuple[Load, ...]
+    """Groups to load, oldest first: a later definition of a class wins."""
+    replays: tuple[int, ...]
+    blocked: tuple[Blocked, ...]
+    seconds: float
+    """How long the replayed steps took when they ran first."""
+    bytes: int
+    died_in: int | None
+    last_step: int
+    execution_count: int
+    """The count that the next cell gets."""
+    cwd: str | None
+    state: SavedGroup | None
+    trusted: bool
+    """False where values were left alone because the log cannot be verified."""
+
+
+@dataclass(slots=True)
+class _Status:
+    """Where the newest value of a name is, while the log is walked."""
+
+    step: int
+    group: SavedGroup | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Walk:
+    latest: dict[str, _Status] = field(default_factory=dict)
+    state: SavedGroup | None = None
+    cwd: str | None = None
+    execution_count: int = 1
+
+    def take(self, step: Step, saved: CheckpointSaved | None, *, trusted: bool) -> None:
+        """What the step did to names."""
+        provenance = step.provenance
+        if step.store_history and step.execution_count is not None:
+            self.execution_count = max(self.execution_count, step.execution_count + 1)
+        for name in provenance.deleted:
+            self.latest.pop(name, None)
+        if saved is None:
+            touched = set(provenance.bound) | (set(provenance.reads) & set(self.latest))
+            for name in touched:
+                if not is_internal(name):
+                    self.latest[name] = _Status(step.number, reason="nothing was saved after its step")
+            return
+        if saved.cwd is not None:
+            self.cwd = saved.cwd
+        if saved.state is not None and trusted:
+            self.state = saved.state
+        for skipped in saved.skipped:
+            for name in skipped.names:
+                self.latest[name] = _Status(step.number, reason=skipped.reason)
+        for group in saved.groups:
+            for name in group.names:
+                self.latest[name] = (
+                    _Status(step.number, group)
+                    if trusted
+                    else _Status(step.number, reason="the log's record of it cannot be verified")
+                )
+        for name in saved.deleted:
+            self.latest.pop(name, None)
+
+
+def walk(
+    session: Session, untrusted: Collection[int] = (), *, until: int | None = None
+) -> _Walk:
+    """Where each name's newest value is after step ``until`` (default: the last one).
+
+    ``untrusted`` are steps whose checkpoint records cannot be verified.
+    """
+    saved = {checkpoint.step: checkpoint for checkpoint in session.checkpoints}
+    result = _Walk()
+    for step in session.steps:
+        if until is not None and step.number > until:
+            break
+        if step.outcome in (Outcome.DIED, Outcome.RUNNING):
+            continue  # what it did died with the kernel: the state is that before it
+        result.take(step, saved.get(step.number), trusted=step.number not in untrusted)
+    return result
+
+
+def make_plan(
+    session: Session,
+    *,
+    untrusted: Collection[int] = (),
+    replay: ReplayPolicy = ReplayPolicy.SAFE,
+) -> Plan:
+    """Plan the resume of ``session``. ``untrusted`` are steps whose checkpoint records cannot
+    be verified: their values are not loaded.
+    """
+    found = walk(session, untrusted)
+    names: list[NamePlan] = []
+    blocked: dict[int, Blocked] = {}
+    for name, status in sorted(found.latest.items()):
+        if status.group is not None:
+            kind, size = status.group.types.get(name, ""), status.group.size
+            names.append(NamePlan(name, Action.LOAD, status.step, kind, size))
+        else:
+            names.append(plan_replay(session, name, status.step, status.reason, replay, blocked))
+    loads = _loads(found)
+    replays = tuple(sorted({n for plan in names for n in plan.replays}))
+    return Plan(
+        names=tuple(names),
+        loads=loads,
+        replays=replays,
+        blocked=tuple(blocked[number] for number in sorted(blocked)),
+        seconds=sum(session.step(number).duration or 0.0 for number in replays),
+        bytes=sum(load.group.size for load in loads),
+        died_in=_died_in(session),
+        last_step=max((step.number for step in session.steps), default=0),
+        execution_count=found.execution_count,
+        cwd=found.cwd,
+        state=found.state,
+        trusted=not untrusted,
+    )
+
+
+def _loads(found: _Walk) -> tuple[Load, ...]:
+    wanted: dict[int, tuple[_Status, list[str]]] = {}
+    for name, status in found.latest.items():
+        if status.group is not None:
+            wanted.setdefault(id(status.group), (status, []))[1].append(name)
+    loads = [
+        Load(status.step, status.group, tuple(sorted(names)))
+        for status, names in wanted.values()
+        if status.group is not None
+    ]
+    return tuple(sorted(loads, key=lambda load: load.step))
+
+
+def _died_in(session: Session) -> int | None:
+    """The step that the last kernel died in."""
+    last = session.steps[-1] if session.steps else None
+    return last.number if last is not None and last.outcome is Outcome.DIED else None
+
+
+def plan_replay(
+    session: Session,
+    name: str,
+    until: int,
+    why: str,
+    policy: ReplayPolicy,
+    blocked: dict[int, Blocked],
+) -> NamePlan:
+    """The plan for a name whose value cannot be loaded, ``why``; it stood last after step
+    ``until``. Steps that may not be replayed are added to ``blocked``.
+    """
+    steps = slice_for(session, name, until)
+    if policy is ReplayPolicy.NONE:
+        reason = f"{why}; replaying was ruled out. Run step {until} again"
+        return NamePlan(name, Action.GIVE_UP, until, reason=reason)
+    if not steps:
+        reason = f"{why}, and no recorded step made it"
+        return NamePlan(name, Action.GIVE_UP, until, reason=reason)
+    if policy is ReplayPolicy.SAFE:
+        unsafe = [step for step in steps if step.provenance.outside]
+        for step in unsafe:
+            blocked[step.number] = Blocked(step.number, step.source, step.provenance.outside)
+        if unsafe:
+            told = "; ".join(f"step {step.number} {step.provenance.outside[0]}" for step in unsafe[:3])
+            reason = f"{why}, and making it again would repeat effects: {told}"
+            return NamePlan(name, Action.GIVE_UP, until, reason=reason)
+    numbers = tuple(step.number for step in steps)
+    return NamePlan(name, Action.REPLAY, until, reason=why, replays=numbers)
+
+
+def slice_for(session: Session, name: str, until: int) -> list[Step]:
+    """The steps, in order, that made ``name`` as it stood after step ``until``: all that bound
+    or may have changed it, or anything that those read.
+    """
+    unchanged = {saved.step: set(saved.unchanged) for saved in session.checkpoints}
+    needed = {name}
+    chosen: list[Step] = []
+    for step in reversed(session.steps):
+        if step.number > until or step.replay_of is not None:
+            continue
+        if step.outcome in (Outcome.DIED, Outcome.RUNNING):
+            continue
+        provenance = step.provenance
+        changed = set(provenance.bound) | set(provenance.deleted)
+        changed |= set(provenance.reads) - unchanged.get(step.number, set())
+        if changed & needed:
+            chosen.append(step)
+            needed |= {read for read in provenance.reads if not is_internal(read)}
+    return chosen[::-1]

@@ -1,0 +1,178 @@
+"""Saving after a step: what it bound or may have changed, group by group, within a budget."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import TYPE_CHECKING, Any
+
+from ipysession.checkpoint import hidden, pickling
+from ipysession.checkpoint.groups import co_variable_groups, is_plain
+from ipysession.lineage import is_internal
+from ipysession.log.blobs import blob_name
+from ipysession.model.payloads import CheckpointSaved, SavedGroup, SkippedGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ipysession.log import Blobs
+
+INLINE_BYTES = 4096
+"""A pickle up to this size stands in the record itself: no file, no sync."""
+
+_PLAIN_NAMES = frozenset({"*plain*"})
+_STATE_NAMES = frozenset({"*state*"})
+
+
+class Checkpointer:
+    """Saves values into one session's blobs. ``seconds`` is the budget per step; a step that
+    ran long may take ``share`` of its own duration instead. ``max_bytes`` bounds one group.
+    """
+
+    def __init__(self, blobs: Blobs, *, seconds: float, share: float, max_bytes: int) -> None:
+        self._blobs = blobs
+        self._seconds = seconds
+        self._share = share
+        self._max_bytes = max_bytes
+        self._group_of: dict[str, frozenset[str]] = {}
+        self._digests: dict[frozenset[str], str] = {}
+        self._cwd: str | None = None
+
+    def after_step(  # noqa: PLR0913 - a step's facts, named
+        self,
+        step: int,
+        namespace: dict[str, Any],
+        *,
+        bound: Collection[str],
+        reachable: Collection[str],
+        deleted: Collection[str],
+        duration: float,
+        execution_count: int | None,
+    ) -> tuple[CheckpointSaved | None, list[str]]:
+        """Save what the step bound or may have changed. Returns the record to append, or None
+        where there is nothing to say, and the blobs that must become durable with it.
+        """
+        started = time.perf_counter()
+        deadline = started + max(self._seconds, self._share * duration)
+        for name in deleted:
+            self._forget(name)
+        candidates = self._candidates(namespace, bound, reachable)
+        plain = sorted(name for name in candidates if is_plain(namespace[name]))
+        groups = co_variable_groups(sorted(candidates - set(plain)), namespace)
+        saved: list[SavedGroup] = []
+        unchanged: list[str] = []
+        skipped: list[SkippedGroup] = []
+        blobs: list[str] = []
+        work = [(_PLAIN_NAMES, plain)] if plain else []
+        work += sorted(((group, sorted(group)) for group in groups), key=lambda item: item[1])
+        for key, names in work:
+            for name in names:
+                self._group_of[name] = frozenset(names) if key is not _PLAIN_NAMES else key
+            values = {name: namespace[name] for name in names}
+            try:
+                group = self._save(key, values, namespace, deadline, blobs)
+            except Exception as error:  # noqa: BLE001 - a value's own reducers may raise anything
+                self._digests.pop(key, None)
+                skipped.append(SkippedGroup(names=names, reason=_reason(error)))
+                continue
+            if group is None:
+                unchanged.extend(names)
+            else:
+                saved.append(group)
+        state = self._save(
+            _STATE_NAMES, hidden.read_random_states(), namespace, deadline + 1.0, blobs
+        )
+        cwd = hidden.working_directory()
+        moved, self._cwd = cwd != self._cwd, cwd
+        if not (saved or unchanged or skipped or deleted or state or moved):
+            return None, []
+        record = CheckpointSaved(
+            step=step,
+            groups=saved,
+            unchanged=sorted(unchanged),
+            skipped=skipped,
+            deleted=sorted(deleted),
+            state=state,
+            cwd=cwd if moved else None,
+            execution_count=execution_count,
+            seconds=time.perf_counter() - started,
+        )
+        return record, blobs
+
+    def adopt(self, groups: Collection[Collection[str]]) -> None:
+        """After a resume: these names were restored together and may share objects."""
+        for group in groups:
+            for name in group:
+                self._group_of[name] = frozenset(group)
+
+    def _forget(self, name: str) -> None:
+        group = self._group_of.pop(name, None)
+        if group is not None:
+            self._digests.pop(group, None)
+
+    def _candidates(
+        self, namespace: dict[str, Any], bound: Collection[str], reachable: Collection[str]
+    ) -> set[str]:
+        candidates = {name for name in bound if name in namespace and not is_internal(name)}
+        for name in reachable:
+            if name in candidates or name not in namespace or is_internal(name):
+                continue
+            # A plain value that was only read cannot have changed.
+            if not is_plain(namespace[name]):
+                candidates.add(name)
+        for name in tuple(candidates):
+            partners = self._group_of.get(name, frozenset()) - {name}
+            candidates.update(
+                other
+                for other in partners
+                if other in namespace and not is_plain(namespace[other])
+            )
+        return candidates
+
+    def _save(
+        self,
+        key: frozenset[str],
+        values: dict[str, Any],
+        namespace: dict[str, Any],
+        deadline: float,
+        blobs: list[str],
+    ) -> SavedGroup | None:
+        """Pickle a group; None where the bytes are those that were saved before."""
+        started = time.perf_counter()
+        chunks = pickling.dumps(
+            values, namespace, seconds=deadline - started, max_bytes=self._max_bytes
+        )
+        data = b"".join(chunks)
+        digest = blob_name(data)
+        if self._digests.get(key) == digest and key is not _PLAIN_NAMES:
+            return None
+        inline = blob = None
+        if len(data) <= INLINE_BYTES:
+            inline = base64.b64encode(data).decode("ascii")
+        else:
+            blob = self._blobs.put(data, sync=False)
+            blobs.append(blob)
+        self._digests[key] = digest
+        return SavedGroup(
+            names=sorted(values),
+            size=len(data),
+            inline=inline,
+            blob=blob,
+            types={name: _type_name(value) for name, value in values.items()},
+            seconds=time.perf_counter() - started,
+        )
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__name__ if kind.__module__ in {"builtins", "__main__"} else (
+        f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pickling.BudgetExceededError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"the disk refused it: {error.strerror or error}"
+    return f"it cannot be pickled: {type(error).__name__}: {error}"[:300]

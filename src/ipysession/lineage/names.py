@@ -1,0 +1,179 @@
+"""The names that a cell binds, reads and deletes, by Python's own symbol tables.
+
+Never by hand-written scope rules: comprehensions, walrus, match, lambdas, ``global`` and
+augmented assignment are right by construction. Magics are looked into where their meaning
+is known; one that is not known reaches everything.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import symtable
+from dataclasses import dataclass
+from functools import lru_cache
+
+_UNBOUNDED_NAMES = frozenset({"exec", "eval", "globals", "locals", "vars", "__import__"})
+"""Builtins through which a cell can reach any name without saying it."""
+
+_HARMLESS_LINE_MAGICS = frozenset(
+    {
+        "alias", "autoreload", "autosave", "cd", "colors", "conda", "config", "dhist", "dirs",
+        "env", "hist", "history", "load_ext", "logstart", "logstop", "lsmagic", "magic",
+        "matplotlib", "notebook", "pdoc", "pinfo", "pinfo2", "pip", "popd", "precision",
+        "pushd", "pwd", "quickref", "reload_ext", "session", "set_env", "sx", "system",
+        "unload_ext", "uv", "who", "who_ls", "whos", "xmode",
+    }
+)  # fmt: skip
+"""Line magics that neither bind nor change the user's names."""
+
+_CODE_LINE_MAGICS = frozenset({"time", "timeit", "prun", "memit", "mprun", "lprun"})
+_CODE_CELL_MAGICS = frozenset({"time", "timeit", "capture", "prun", "memit"})
+_TEXT_CELL_MAGICS = frozenset(
+    {
+        "HTML", "SVG", "bash", "cmd", "file", "html", "javascript", "js", "latex", "markdown",
+        "perl", "ruby", "script", "sh", "svg", "sx", "system", "writefile", "!",
+    }
+)  # fmt: skip
+"""Cell magics whose body is not Python; ``--out NAME`` binds, ``$name`` reads."""
+
+_SHELL_VARIABLE = re.compile(r"(?<![\\$])[${]\{?([A-Za-z_]\w*)")
+_INTERNAL = re.compile(r"_+|_i+|_i\d+|_oh|_dh|_ih|In|Out|_exit_code|__.*__|exit|quit|get_ipython|open")
+_OPTION_NAME = re.compile(r"--(?:out|err|proc)[ =](\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class CellNames:
+    """What a cell's code says about names of the namespace.
+
+    ``unbounded`` says that it may reach any name (``exec``, a star import, an unknown magic).
+    """
+
+    bound: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
+    deleted: frozenset[str] = frozenset()
+    unbounded: bool = False
+
+    def __or__(self, other: CellNames) -> CellNames:
+        return CellNames(
+            self.bound | other.bound,
+            self.reads | other.reads,
+            self.deleted | other.deleted,
+            self.unbounded or other.unbounded,
+        )
+
+
+EVERYTHING = CellNames(unbounded=True)
+
+
+def is_internal(name: str) -> bool:
+    """Is it one of IPython's own names (``_``, ``_i3``, ``In`` …)? ``_3``, an output, is not."""
+    return _INTERNAL.fullmatch(name) is not None
+
+
+@lru_cache(maxsize=512)
+def cell_names(python: str) -> CellNames:
+    """The names that a cell uses, from its transformed source.
+
+    A source that does not compile uses none: it did not run.
+    """
+    try:
+        tree = ast.parse(python)
+        table = symtable.symtable(python, "<cell>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return CellNames()
+    names = _from_table(table)
+    deleted = frozenset(
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Delete)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    )
+    star = any(
+        alias.name == "*"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    )
+    augmented = frozenset(
+        node.target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
+    )  # `y += 1` reads y too, which the symbol table does not say
+    unbounded = names.unbounded or star
+    found = CellNames(names.bound, names.reads | augmented, deleted, unbounded)
+    if "get_ipython" in names.reads:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                found |= _from_magic(node)
+        found = CellNames(found.bound, found.reads - {"get_ipython"}, found.deleted, found.unbounded)
+    return found
+
+
+def _from_table(table: symtable.SymbolTable) -> CellNames:
+    bound: set[str] = set()
+    reads: set[str] = set()
+    todo = [table]
+    while todo:
+        scope = todo.pop()
+        todo.extend(scope.get_children())
+        top = scope.get_type() == "module"
+        for symbol in scope.get_symbols():
+            name = symbol.get_name()
+            if not top and not symbol.is_global():
+                continue
+            if symbol.is_referenced():
+                reads.add(name)
+            if symbol.is_assigned() or symbol.is_imported() or symbol.is_annotated():
+                bound.add(name)
+                if not top:
+                    reads.add(name)
+    # A function that assigns a global binds it only when it is called; saying so here too
+    # is the safe side.
+    return CellNames(frozenset(bound), frozenset(reads), unbounded=bool(reads & _UNBOUNDED_NAMES))
+
+
+def _from_magic(call: ast.Call) -> CellNames:
+    """What ``get_ipython().run_line_magic('time', 'f(x)')`` and its kind do to names."""
+    function = call.func
+    if not (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Call)
+        and isinstance(function.value.func, ast.Name)
+        and function.value.func.id == "get_ipython"
+    ):
+        return CellNames()
+    texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+    words = [text for text in texts if isinstance(text, str)]
+    if function.attr in {"system", "getoutput"}:
+        return CellNames(reads=_shell_reads(" ".join(words)))
+    if function.attr == "run_line_magic" and len(words) == 2:
+        name, line = words
+        if name in _CODE_LINE_MAGICS:
+            return cell_names(_without_options(line))
+        if name in _HARMLESS_LINE_MAGICS:
+            return CellNames(reads=_shell_reads(line))
+    if function.attr == "run_cell_magic" and len(words) == 3:
+        name, line, body = words
+        if name in _CODE_CELL_MAGICS:
+            output = _without_options(line) if name == "capture" else ""
+            names = cell_names(body)
+            if name == "timeit":
+                names |= cell_names(_without_options(line))
+            return names | CellNames(bound=frozenset(output.split()[:1]))
+        if name in _TEXT_CELL_MAGICS:
+            outputs = frozenset(_OPTION_NAME.findall(line))
+            return CellNames(bound=outputs, reads=_shell_reads(f"{line} {body}"))
+    if function.attr in {"run_line_magic", "run_cell_magic", "magic", "run_cell", "ex", "ev"}:
+        return EVERYTHING
+    return CellNames()
+
+
+def _shell_reads(text: str) -> frozenset[str]:
+    return frozenset(_SHELL_VARIABLE.findall(text))
+
+
+def _without_options(line: str) -> str:
+    """``-n 3 -r 1 f(x)`` → ``f(x)``."""
+    return re.sub(r"^(\s*-{1,2}[\w-]+(?:[ =]?\d+)?)+\s*", "", line).strip()

@@ -1,0 +1,112 @@
+"""From names in a cell's code to every name that the cell can reach by running.
+
+A function that the cell uses contributes the globals that its code uses, and so do the
+methods of a class from the notebook and of its instances; all transitively. Looking at the
+namespace costs the user's code nothing: nothing is wrapped or traced.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_WIDTH = 200
+"""Members of a container or object that are looked at; a wider one counts as a whole."""
+
+
+def reachable_names(
+    names: Iterable[str], namespace: Mapping[str, Any]
+) -> tuple[frozenset[str], bool]:
+    """The names of ``namespace`` that code using ``names`` can reach, and whether that code
+    may reach any name (it calls ``exec`` or the like somewhere).
+    """
+    found: set[str] = set()
+    unbounded = False
+    seen: set[int] = set()
+    todo = [name for name in names if name in namespace]
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for function in _functions(namespace[name], namespace, seen):
+            used, any_name = code_globals(function.__code__)
+            unbounded = unbounded or any_name
+            todo.extend(other for other in used if other in namespace and other not in found)
+    return frozenset(found), unbounded
+
+
+@functools.lru_cache(maxsize=4096)
+def code_globals(code: CodeType) -> tuple[frozenset[str], bool]:
+    """The names that ``code`` and the code inside it may use as globals (attribute names are
+    among them: too many is safe), and whether it may reach any name.
+    """
+    used: set[str] = set()
+    todo = [code]
+    while todo:
+        current = todo.pop()
+        used.update(current.co_names)
+        todo.extend(const for const in current.co_consts if isinstance(const, CodeType))
+    unbounded = bool(used & {"exec", "eval", "globals", "run_line_magic", "run_cell_magic"})
+    return frozenset(used), unbounded
+
+
+def _functions(value: Any, namespace: Mapping[str, Any], seen: set[int]) -> Iterator[FunctionType]:
+    """Functions of the notebook that ``value`` is, holds or is made by."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if id(item) in seen or isinstance(item, (str, bytes, int, float, complex, type(None))):
+            continue
+        seen.add(id(item))
+        if isinstance(item, FunctionType):
+            if item.__globals__ is namespace or item.__module__ == "__main__":
+                yield item
+            todo.extend(_held_by_function(item))
+        elif isinstance(item, MethodType):
+            todo += [item.__func__, item.__self__]
+        elif isinstance(item, functools.partial):
+            todo += [item.func, *item.args, *item.keywords.values()]
+        elif isinstance(item, type):
+            if item.__module__ == "__main__":
+                todo.extend(list(vars(item).values()))
+                todo.extend(item.__mro__[1:])
+        elif isinstance(item, (staticmethod, classmethod)):
+            todo.append(item.__func__)
+        elif isinstance(item, property):
+            todo += [item.fget, item.fset, item.fdel]
+        elif type(item) in (list, tuple, set, frozenset):
+            if len(item) <= _WIDTH:
+                todo.extend(item)
+        elif type(item) is dict:
+            if len(item) <= _WIDTH and item is not namespace:
+                todo.extend(item.values())
+        else:
+            todo.extend(_held_by_instance(item))
+
+
+def _held_by_function(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # a cell that is still empty
+            continue
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
+    yield getattr(function, "__wrapped__", None)
+
+
+def _held_by_instance(item: Any) -> Iterator[Any]:
+    kind = type(item)
+    if kind.__module__ == "__main__":
+        yield kind
+        held = getattr(item, "__dict__", None)
+        if type(held) is dict and len(held) <= _WIDTH:
+            yield from held.values()
+    wrapped = getattr(kind, "__wrapped__", None) if kind.__module__ == "functools" else None
+    if wrapped is not None:
+        yield item.__wrapped__

@@ -1,0 +1,93 @@
+"""What IPython says of the cell that runs: its source, its kind, the notebook it is in."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_OWN_EXTENSION_MAGICS = frozenset({"load_ext", "reload_ext", "unload_ext"})
+
+
+def transformed_source(shell: Any, info: Any) -> str | None:
+    """The Python that IPython made of the cell, or None where it is not valid input.
+
+    IPython hands it over since 9; before, the transformation is repeated.
+    """
+    transformed = getattr(info, "transformed_cell", None)
+    if isinstance(transformed, str):
+        return transformed
+    try:
+        return str(shell.transform_cell(info.raw_cell))
+    except Exception:  # noqa: BLE001 - a user's transformer may raise anything; IPython will show it
+        return None
+
+
+def is_about_sessions(python: str | None) -> bool:
+    """Does a cell consist of nothing but ``%session …`` and loading this extension?"""
+    if not python or "session" not in python:
+        return False
+    try:
+        body = ast.parse(python).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return bool(body) and all(_is_session_magic(node) for node in body)
+
+
+def _is_session_magic(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+        return False
+    call = node.value
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr == "run_line_magic"):
+        return False
+    words = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+    if len(words) != 2:
+        return False
+    name, line = words
+    if name == "session":
+        return True
+    return name in _OWN_EXTENSION_MAGICS and str(line).strip() == "ipysession"
+
+
+def enclosing_cell() -> tuple[Any, FrameType] | None:
+    """The ExecutionInfo of the cell inside which this code runs, or None.
+
+    Needed where the extension is loaded by a cell: IPython tells of that cell's end but not
+    of its start. The frame of ``run_cell_async`` holds it.
+    """
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the documented way to walk the stack
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "run_cell_async" and code.co_filename.endswith("interactiveshell.py"):
+            info = frame.f_locals.get("info")
+            if info is not None:
+                return info, frame
+        frame = frame.f_back
+    return None
+
+
+def notebook_path(user_ns: dict[str, Any]) -> str | None:
+    """The notebook's path, where it can be known.
+
+    VS Code puts it into the namespace (late, so it is asked for at each step); the server puts
+    it into JPY_SESSION_NAME when the kernel starts.
+    """
+    path = user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    if not isinstance(path, str) or not path.strip():
+        return None
+    # Consoles get a name that is no path of a notebook.
+    return path if Path(path).suffix == ".ipynb" else None
+
+
+def kernel_id() -> str | None:
+    """The kernel's id: the connection file is named ``kernel-<id>.json``."""
+    application = sys.modules.get("ipykernel.kernelapp")
+    if application is None or not application.IPKernelApp.initialized():
+        return None
+    name = Path(application.IPKernelApp.instance().connection_file).stem
+    return name.removeprefix("kernel-") or None

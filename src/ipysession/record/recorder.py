@@ -1,0 +1,624 @@
+"""From IPython's events to records: every executed cell once, as it runs.
+
+A hook of ours never breaks, delays or changes a cell: every callback is fenced, an internal
+error is told once, and recording goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import logging
+import os
+import socket
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import IPython
+
+import ipysession
+from ipysession.checkpoint.saver import Checkpointer
+from ipysession.errors import InvalidTransition, NotRecording
+from ipysession.lineage import cell_names, is_internal, reachable_names
+from ipysession.model import Outcome, SessionState
+from ipysession.model import payloads as p
+from ipysession.model.outputs import merge_streams
+from ipysession.record import cells
+from ipysession.record.effects import EffectsWatch, describe_files
+from ipysession.record.environment import GitWatch, PackageWatch, describe_environment
+from ipysession.record.outputs import KernelTap, TerminalTap
+from ipysession.record.redact import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipysession.record.outputs import Tap
+    from ipysession.settings import Recording
+    from ipysession.store import SessionWriter, Store
+
+_BATCH_SECONDS = 0.5
+"""Outputs of a running cell are written at least this often."""
+
+_REMEMBERED_CELLS = 10_000
+"""Late outputs (a thread that prints) find the step of so many cells back."""
+
+_logger = logging.getLogger(__name__)
+
+_Params = ParamSpec("_Params")
+
+
+class _OpenStep:
+    """A step that is running: what was known before it."""
+
+    __slots__ = (
+        "began",
+        "before",
+        "broken",
+        "error",
+        "execution_count",
+        "finished",
+        "key",
+        "number",
+        "python",
+        "store_history",
+    )
+
+    def __init__(self, number: int, key: str | None, python: str | None) -> None:
+        self.number = number
+        self.key = key
+        self.python = python
+        self.began = time.perf_counter()
+        self.before: dict[str, int] = {}
+        self.error: dict[str, Any] | None = None
+        self.execution_count: int | None = None
+        self.store_history = True
+        self.broken = False
+        self.finished = False
+
+
+def _fenced(
+    method: Callable[_Params, None],
+) -> Callable[_Params, None]:
+    """Whatever goes wrong inside stays inside. An interrupt that hits our own code was meant
+    for the cell that has just ended, so the method runs once more: each is repeatable.
+    """
+
+    @functools.wraps(method)
+    def fence(*args: _Params.args, **kwargs: _Params.kwargs) -> None:
+        recorder: Any = args[0]
+        if os.getpid() != recorder.process:
+            return  # a forked child shares our hooks, not our session
+        for attempt in (1, 2):
+            try:
+                method(*args, **kwargs)
+            except KeyboardInterrupt:
+                if attempt == 1:
+                    continue
+                recorder.tell_once("interrupted", "ipysession: recording a step was interrupted.")
+            except Exception:  # see the docstring; told, logged, and recording goes on
+                recorder.internal_error()
+            return
+
+    return fence
+
+
+class Recorder:
+    """Records one kernel's cells into a session. One per shell.
+
+    `attach` begins to listen; the session is created lazily, with its first step.
+    """
+
+    def __init__(self, shell: Any, store: Store, settings: Recording) -> None:
+        self.shell = shell
+        self.store = store
+        self.settings = settings
+        self.process = os.getpid()
+        self.writer: SessionWriter | None = None
+        self.paused = False
+        self.head_step: int | None = None
+        self.next_execution_count: int | None = None
+        self._lock = threading.RLock()
+        self._running: dict[int, list[_OpenStep | None]] = {}
+        self._step_of: OrderedDict[str, _OpenStep] = OrderedDict()
+        self._pending: list[tuple[int, dict[str, Any]]] = []
+        self._pump: threading.Thread | None = None
+        self._pump_wake = threading.Event()
+        self._detached = True
+        self._told: set[str] = set()
+        self._notices: list[str] = []
+        self.redactor = Redactor(
+            enabled=settings.redact, extra=dict(settings.redact_patterns)
+        )
+        kernel = getattr(shell, "kernel", None)
+        self.frontend = "terminal" if kernel is None else "kernel"
+        self._tap: Tap = (
+            TerminalTap(shell, self.hear) if kernel is None else KernelTap(kernel, self.hear)
+        )
+        self._effects = EffectsWatch(ignored=self._ignored_folders())
+        self._packages = PackageWatch()
+        self._git = GitWatch(Path.cwd())
+        self._checkpointer: Checkpointer | None = None
+
+    def _ignored_folders(self) -> tuple[Path, ...]:
+        from jupyter_core.paths import jupyter_runtime_dir
+
+        folders = [self.store.path, Path(jupyter_runtime_dir())]
+        profile = getattr(self.shell, "profile_dir", None)
+        if profile is not None:
+            folders.append(Path(profile.location))
+        return tuple(folders)
+
+    # -- listening ---------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Begin to listen. A cell that loads the extension is recorded from here on, too."""
+        self._detached = False
+        self._tap.install()
+        self._effects.start()
+        self._git.start()
+        self.shell.events.register("pre_run_cell", self.pre_run_cell)
+        self.shell.events.register("post_run_cell", self.post_run_cell)
+        found = cells.enclosing_cell()
+        if found is not None:
+            self.pre_run_cell(found[0])
+
+    def detach(self, reason: str) -> None:
+        """Stop listening and leave no trace; the session is paused with ``reason``."""
+        if self._detached:
+            return
+        self._detached = True
+        for name in ("pre_run_cell", "post_run_cell"):
+            callback = getattr(self, name)
+            if callback in self.shell.events.callbacks[name]:
+                self.shell.events.unregister(name, callback)
+        self._tap.end()
+        self._write_pending()
+        self._tap.remove()
+        self._effects.stop()
+        self._pump_wake.set()
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            pump.join(timeout=5)
+        self.close_session(reason)
+
+    def close_session(self, reason: str) -> None:
+        """End this kernel's run of the session, if there is one."""
+        writer, self.writer = self.writer, None
+        self._checkpointer = None
+        if writer is None or os.getpid() != self.process:
+            return
+        self._write_pending(writer)
+        writer.append(p.RunEnded(reason=reason))
+        if writer.state is SessionState.RUNNING:
+            writer.append(p.SessionPaused(reason=reason))
+        writer.close()
+
+    # -- the cell's life ---------------------------------------------------------------
+
+    @_fenced
+    def pre_run_cell(self, info: Any) -> None:
+        """IPython is about to run a cell."""
+        stack = self._running.setdefault(threading.get_ident(), [])
+        if stack and stack[-1] is not None and stack[-1].broken:
+            stack.pop()  # an interrupted call of this method: begin again
+        nested = any(step is not None for step in stack)
+        python = cells.transformed_source(self.shell, info)
+        if nested or self.paused or cells.is_about_sessions(python):
+            stack.append(None)
+            return
+        writer = self._session()
+        with self._lock:
+            step = _OpenStep(writer.last_step + 1, self._tap.cell_key(), python)
+            step.broken = True
+            stack.append(step)
+            self._begin(writer, step, info)
+            step.broken = False
+        step.began = time.perf_counter()
+
+    def _begin(self, writer: SessionWriter, step: _OpenStep, info: Any) -> None:
+        source, redacted = self.redactor.text(info.raw_cell)
+        transformed = None
+        if step.python is not None and step.python != info.raw_cell:
+            transformed, _ = self.redactor.text(step.python)
+            transformed = None if transformed.rstrip("\n") == source.rstrip("\n") else transformed
+        step.store_history = bool(info.store_history) and not info.silent
+        # IPython ≥ 9.18 has counted the cell already, older ones count it at its end.
+        result_count = self._execution_count() if step.store_history else None
+        step.execution_count = result_count
+        writer.append(
+            p.StepStarted(
+                step=step.number,
+                parent=self.head_step,
+                source=source,
+                transformed=transformed,
+                cell_id=getattr(info, "cell_id", None),
+                notebook=cells.notebook_path(self.shell.user_ns),
+                execution_count=result_count,
+                store_history=step.store_history,
+                redacted=redacted,
+            )
+        )
+        self.head_step = step.number
+        if step.key is not None:
+            self._step_of[step.key] = step
+            while len(self._step_of) > _REMEMBERED_CELLS:
+                self._step_of.popitem(last=False)
+        step.before = {name: id(value) for name, value in self.shell.user_ns.items()}
+        self._tap.begin()
+        self._effects.begin()
+
+    def _execution_count(self) -> int:
+        """The count of the cell that runs, before or after IPython has advanced it."""
+        found = cells.enclosing_cell()
+        count = None if found is None else found[1].f_locals.get("execution_count")
+        return int(self.shell.execution_count if count is None else count)
+
+    @_fenced
+    def post_run_cell(self, result: Any) -> None:
+        """IPython has run a cell. ``result`` is None where it was cancelled."""
+        stack = self._running.get(threading.get_ident())
+        if not stack:
+            return  # a blank cell, or the one that loaded us
+        step = stack[-1]
+        if step is not None and not step.finished:
+            self._finish(step, result)
+        stack.pop()
+        if not stack:
+            del self._running[threading.get_ident()]
+            if self.next_execution_count is not None:
+                # Set by a resume; only now has IPython stopped counting the cell that resumed.
+                self.shell.execution_count = self.next_execution_count
+                self.next_execution_count = None
+        self._say_notices()
+
+    def _finish(self, step: _OpenStep, result: Any) -> None:
+        duration = time.perf_counter() - step.began
+        self._tap.end()
+        seen = self._effects.end()
+        writer = self.writer
+        if writer is None:
+            return
+        self._write_pending()
+        namespace = self.shell.user_ns
+        names = cell_names(step.python or "")
+        after = {name: id(value) for name, value in namespace.items()}
+        bound = {name for name, identity in after.items() if step.before.get(name) != identity}
+        bound |= {name for name in names.bound if name in after}
+        deleted = step.before.keys() - after.keys()
+        hidden = self.shell.user_ns_hidden
+        visible = {name for name in after if not is_internal(name) and name not in hidden}
+        reachable, unbounded = reachable_names(names.reads | names.bound, namespace)
+        if unbounded or names.unbounded:
+            reachable = frozenset(after)
+        reads = (reachable & visible & step.before.keys()) | (names.reads & visible)
+        outcome, error = self._outcome(step, result)
+        count = getattr(result, "execution_count", None)
+        writer.append(
+            p.StepFinished(
+                step=step.number,
+                outcome=outcome,
+                duration=duration,
+                execution_count=count if step.store_history and count else step.execution_count,
+                error=error,
+                bound=sorted(name for name in bound if name in visible),
+                deleted=sorted(name for name in deleted if not is_internal(name)),
+                reads=sorted(reads - (names.bound - names.reads)),
+            )
+        )
+        self._write_effects(writer, step.number, seen)
+        step.finished = True
+        checkpointer = self._checkpointer
+        if checkpointer is not None and self.settings.save_values:
+            record, blobs = checkpointer.after_step(
+                step.number,
+                namespace,
+                bound=[name for name in bound if name not in hidden],
+                reachable=[name for name in reachable if name not in hidden],
+                deleted=sorted(deleted),
+                duration=duration,
+                execution_count=count,
+            )
+            if record is not None:
+                writer.append(record, blobs=blobs)
+        writer.log.acknowledge()
+
+    def _outcome(self, step: _OpenStep, result: Any) -> tuple[Outcome, p.StepError | None]:
+        """From the result and from the ``error`` that was shown: a repr that raises shows an
+        error while the result says success, and a cancelled cell has no result.
+        """
+        raised = None
+        if result is not None:
+            raised = result.error_before_exec or result.error_in_exec
+        if isinstance(raised, KeyboardInterrupt) or (result is None and step.error is None):
+            return Outcome.INTERRUPTED, self._step_error(step, raised)
+        if raised is None and step.error is None:
+            return Outcome.OK, None
+        if raised is None and step.error is not None and step.error["ename"] == "KeyboardInterrupt":
+            return Outcome.INTERRUPTED, self._step_error(step, raised)
+        return Outcome.ERROR, self._step_error(step, raised)
+
+    def _step_error(self, step: _OpenStep, raised: BaseException | None) -> p.StepError | None:
+        shown = step.error
+        if shown is not None:
+            lines, _ = self.redactor.value(shown["traceback"])
+            value, _ = self.redactor.text(shown["evalue"])
+            return p.StepError(ename=shown["ename"], evalue=value, traceback=lines)
+        if raised is None:
+            return None
+        value, _ = self.redactor.text(str(raised))
+        lines, _ = self.redactor.value(
+            traceback.format_exception(type(raised), raised, raised.__traceback__)
+        )
+        return p.StepError(ename=type(raised).__name__, evalue=value, traceback=lines)
+
+    def _write_effects(self, writer: SessionWriter, step: int, seen: Any) -> None:
+        self._git.check_moved()
+        git = self._git.poll()
+        packages = self._packages.new()
+        has_effects = (
+            seen.reads or seen.writes or seen.deleted or seen.processes or seen.connections
+        )
+        if not (has_effects or seen.environ_changed or seen.cwd or git or packages or seen.asked_input):
+            return
+        files = describe_files(
+            seen.reads, seen.writes, seen.deleted, budget_seconds=self.settings.digest_seconds
+        )
+        writer.append(
+            p.StepEffects(
+                step=step,
+                files=files,
+                processes=[
+                    p.ProcessUse(command=self.redactor.text(command)[0])
+                    for command in seen.processes
+                ],
+                connections=[
+                    p.Connection(kind=kind, address=self.redactor.text(address)[0])
+                    for kind, address in seen.connections
+                ],
+                packages=packages,
+                git=git,
+                cwd=seen.cwd,
+                environ_changed=list(seen.environ_changed),
+                asked_input=seen.asked_input,
+                omitted=seen.omitted,
+            )
+        )
+
+    # -- outputs -----------------------------------------------------------------------
+
+    def hear(self, key: str | None, event: dict[str, Any]) -> None:
+        """An output arrived, from whatever thread. Only noted here; `_write_pending` writes."""
+        if event["event"] == "unheard":
+            _logger.error("an output could not be recorded", exc_info=event["error"])
+            return
+        step = self._step_of.get(key) if key is not None else None
+        if step is None or self._detached:
+            return  # not a step's: a cell with nothing but %session, or before we listened
+        output = event.get("output")
+        if output is not None and output["output_type"] == "error":
+            step.error = output
+        with self._lock:
+            self._pending.append((step.number, event))
+        if self._pump is None:
+            self._pump = threading.Thread(
+                target=self._pump_outputs, name="ipysession-outputs", daemon=True
+            )
+            self._pump.start()
+        self._pump_wake.set()
+
+    def _pump_outputs(self) -> None:
+        while not self._detached:
+            self._pump_wake.wait()
+            self._pump_wake.clear()
+            time.sleep(_BATCH_SECONDS)
+            try:
+                self._write_pending()
+            except Exception:  # the next batch may do
+                self.internal_error()
+
+    def _write_pending(self, writer: SessionWriter | None = None) -> None:
+        writer = writer or self.writer
+        with self._lock:
+            pending, self._pending = self._pending, []
+            if writer is None or not pending:
+                return
+            batches: dict[int, list[dict[str, Any]]] = {}
+            for step, event in pending:
+                batches.setdefault(step, []).append(event)
+            for step, events in batches.items():
+                clean, redacted = self.redactor.value(merge_streams(events))
+                self._append_outputs(writer, step, clean, redacted)
+
+    def _append_outputs(
+        self,
+        writer: SessionWriter,
+        step: int,
+        events: list[dict[str, Any]],
+        redacted: dict[str, int],
+    ) -> None:
+        try:
+            writer.append(p.StepOutput(step=step, events=events, redacted=redacted))
+        except TypeError:
+            # A library put something into a display that JSON does not know; Jupyter would
+            # have turned it into text on the way, so we do too.
+            import json
+
+            plain = json.loads(json.dumps(events, default=str))
+            writer.append(p.StepOutput(step=step, events=plain, redacted=redacted))
+
+    # -- the session -------------------------------------------------------------------
+
+    def _session(self) -> SessionWriter:
+        """The session that steps go to; the first step creates it."""
+        if self.writer is None:
+            notebook = cells.notebook_path(self.shell.user_ns)
+            title = Path(notebook).stem if notebook else f"{self.frontend} session"
+            created = p.SessionCreated(
+                session="",
+                title=title,
+                notebook=notebook,
+                user=_user(),
+                host=socket.gethostname(),
+                created_by=f"ipysession {ipysession.__version__}",
+            )
+            writer = self.store.create(
+                created, policy=self.settings.sync, on_trouble=self._on_trouble
+            )
+            self._take(writer)
+        assert self.writer is not None  # noqa: S101 - set just above
+        return self.writer
+
+    def _take(self, writer: SessionWriter) -> None:
+        """Begin a run in ``writer``'s session."""
+        number = writer.last_run + 1
+        writer.log.run = number
+        writer.append(
+            p.RunStarted(
+                number=number,
+                environment=self.environment(),
+                kernel_id=cells.kernel_id(),
+                notebook=cells.notebook_path(self.shell.user_ns),
+            )
+        )
+        self.store.make_current(writer.id)
+        self._checkpointer = Checkpointer(
+            writer.blobs,
+            seconds=self.settings.save_seconds,
+            share=self.settings.save_share,
+            max_bytes=self.settings.save_max_bytes,
+        )
+        self.writer = writer
+
+    def environment(self) -> Any:
+        """The environment as it is now."""
+        import sys
+
+        kernel = sys.modules.get("ipykernel")
+        return describe_environment(
+            frontend=self.frontend,
+            ipython=IPython.__version__,
+            ipykernel=getattr(kernel, "__version__", None),
+            version=ipysession.__version__,
+        )
+
+    def resume_into(self, session_id: str, head_step: int) -> SessionWriter:
+        """Go on recording in ``session_id``, after ``head_step``. A session that this kernel
+        recorded before is paused. Raises SessionBusy where a living kernel writes it.
+        """
+        writer = self.store.open_for_append(
+            session_id, policy=self.settings.sync, on_trouble=self._on_trouble
+        )
+        try:
+            writer.note_death()
+            writer.append(p.SessionResumed(reason="resumed in a new kernel"))
+        except InvalidTransition:
+            writer.close()
+            raise
+        self.close_session(f"the kernel went on in session {session_id}")
+        self.head_step = head_step or None
+        self.paused = False
+        self._take(writer)
+        return writer
+
+    def adopt_groups(self, groups: list[list[str]]) -> None:
+        """After a resume: names that were restored together may share objects."""
+        if self._checkpointer is not None:
+            self._checkpointer.adopt(groups)
+
+    def record_replay(
+        self, replayed: int, source: str, transformed: str | None
+    ) -> Callable[[Outcome, float, p.StepError | None], None]:
+        """Record that a step is replayed; call what is returned when it ended."""
+        writer = self.recording()
+        number = writer.last_step + 1
+        writer.append(
+            p.StepStarted(
+                step=number,
+                parent=self.head_step,
+                source=source,
+                transformed=transformed,
+                store_history=False,
+                replay_of=replayed,
+            )
+        )
+
+        def finished(outcome: Outcome, duration: float, error: p.StepError | None) -> None:
+            writer.append(
+                p.StepFinished(step=number, outcome=outcome, duration=duration, error=error)
+            )
+
+        return finished
+
+    def recording(self) -> SessionWriter:
+        """The session being recorded. Raises NotRecording where there is none yet."""
+        if self.writer is None:
+            message = "no step has been recorded in this kernel yet; run a cell first"
+            raise NotRecording(message)
+        return self.writer
+
+    def pause(self, reason: str) -> None:
+        """Stop recording until `go_on`. Raises InvalidTransition where it is paused."""
+        self.recording().append(p.SessionPaused(reason=reason))
+        self.paused = True
+
+    def go_on(self) -> None:
+        """Record again. Raises InvalidTransition where it is not paused."""
+        self.recording().append(p.SessionResumed(reason="continued by the user"))
+        self.paused = False
+
+    def complete(self, reason: str) -> str:
+        """Close the session for good and return its id; the next step begins a new one."""
+        writer = self.recording()
+        self._write_pending()
+        writer.append(p.SessionCompleted(reason=reason))
+        self.close_session("completed")
+        self.head_step = None
+        self.paused = False
+        return writer.id
+
+    # -- telling -----------------------------------------------------------------------
+
+    def _on_trouble(self, error: OSError | None) -> None:
+        """The disk refuses, or takes again. Told at the end of the cell, in the notebook."""
+        if error is None:
+            self._notices.append("ipysession: the disk takes records again; nothing was lost.")
+        else:
+            self._notices.append(
+                f"ipysession: THE SESSION LOG CANNOT BE WRITTEN: {error.strerror or error}. "
+                f"Records are kept in memory and tried again; free some space in "
+                f"{self.store.path}. Your cells are not affected."
+            )
+
+    def _say_notices(self) -> None:
+        while self._notices:
+            self._tap.say(self._notices.pop(0))
+
+    def internal_error(self) -> None:
+        """An exception of ours is being handled: log it, tell it once."""
+        _logger.exception("ipysession: an internal error; recording goes on")
+        last = traceback.format_exc(limit=-1).strip().splitlines()[-1]
+        self.tell_once(
+            "internal",
+            f"ipysession: an internal error ({last}); this step may be incomplete in the log, "
+            "recording goes on. Please report it with the kernel's log.",
+        )
+
+    def tell_once(self, topic: str, text: str) -> None:
+        """Show ``text`` in the notebook, the first time for ``topic``."""
+        if topic not in self._told:
+            self._told.add(topic)
+            try:
+                self._tap.say(text)
+            except Exception:  # the frontend is gone; the kernel's log has it
+                _logger.exception("a notice could not be shown: %s", text)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no such user in the system's tables
+        return ""

@@ -1,0 +1,62 @@
+"""What can be configured, as traits: ``c.SessionStore.url``, ``c.Recording.redact`` …
+
+One way in for kernels, the server and the shell. `SessionStore` finds the store;
+`Recording` tunes what a kernel records.
+"""
+
+from __future__ import annotations
+
+from traitlets import Bool, Dict, Float, Int, Unicode, UseEnum
+from traitlets.config import Configurable
+
+from ipysession.log import SyncPolicy
+from ipysession.store import Store
+
+
+class SessionStore(Configurable):
+    """Where sessions are kept."""
+
+    url = Unicode(
+        "",
+        help="""The store's folder. Empty: the environment variable IPYSESSION_STORE, else a
+        folder under Jupyter's data directory.""",
+    ).tag(config=True)
+
+    def open(self) -> Store:
+        """The store that the configuration names."""
+        return Store(self.url.removeprefix("file://") or None)
+
+
+class Recording(Configurable):
+    """What is recorded, and at what price."""
+
+    sync = UseEnum(
+        SyncPolicy,
+        default_value=SyncPolicy.BACKGROUND,
+        help="""When records become durable against a power cut: 'background' (a moment later),
+        'strict' (a cell's end waits for it) or 'off'. A kill of the kernel never loses any.""",
+    ).tag(config=True)
+    redact = Bool(True, help="Take secrets out of sources and outputs before they are written.").tag(
+        config=True
+    )
+    redact_patterns = Dict(
+        value_trait=Unicode(),
+        key_trait=Unicode(),
+        help="Further kinds of secrets: name → regular expression.",
+    ).tag(config=True)
+    save_values = Bool(True, help="Save the values of variables after each step.").tag(config=True)
+    save_seconds = Float(
+        0.25, help="Seconds that saving may take after a step, at most; the rest is replayed."
+    ).tag(config=True)
+    save_share = Float(
+        0.1, help="A step that ran long may take this share of its own duration for saving."
+    ).tag(config=True)
+    save_max_bytes = Int(
+        1 << 30, help="A group of values whose pickle is larger is not saved but replayed."
+    ).tag(config=True)
+    digest_seconds = Float(
+        0.2, help="Seconds per step for the digests of files that the step read or wrote."
+    ).tag(config=True)
+    offer_resume = Bool(
+        True, help="Tell of an earlier session of this notebook that can be resumed."
+    ).tag(config=True)

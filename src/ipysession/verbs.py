@@ -1,0 +1,216 @@
+"""The verbs as they are typed: their names, arguments and help, once for all faces.
+
+``%session VERB …`` in a notebook and ``jupyter session VERB …`` in a shell are parsed by
+the same declarations and run the same functions.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ipysession.errors import InvalidRequest
+from ipysession.export import ExportOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipysession.live import LiveSessions
+    from ipysession.report import Report
+    from ipysession.sessions import Sessions
+
+    Run = Callable[[Any, argparse.Namespace], Report]
+
+SESSION_HELP = "an id, a unique prefix of one, a title, or 'latest'"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a verb, in argparse's terms."""
+
+    names: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb. ``kernel`` says that it needs a kernel that records; ``takes_session`` that
+    its SESSION can be completed.
+    """
+
+    name: str
+    help: str
+    run: Run
+    arguments: tuple[Argument, ...] = ()
+    kernel: bool = False
+    takes_session: bool = True
+
+
+def _argument(*names: str, **options: Any) -> Argument:
+    return Argument(names, options)
+
+
+_SESSION = _argument("session", nargs="?", metavar="SESSION", help=SESSION_HELP)
+_STEPS = _argument(
+    "--step", nargs="+", type=int, default=[], metavar="N", help="only these steps"
+)
+_REPLAY = _argument(
+    "--replay",
+    default="safe",
+    metavar="safe|all|none",
+    help="which steps may run again: safe (default) leaves out those that wrote files, started "
+    "processes, connected somewhere or asked for input",
+)
+
+
+def _list(sessions: Sessions, args: argparse.Namespace) -> Report:
+    return sessions.list_sessions(
+        states=args.state, notebook=args.notebook, tag=args.tag, text=args.text, limit=args.limit
+    )
+
+
+def _export(sessions: Sessions, args: argparse.Namespace) -> Report:
+    session, output = args.session, args.output
+    if output is None and session is not None and session.endswith(_SUFFIXES):
+        # `%session export clean.ipynb`: the one word is the file.
+        session, output = None, session
+    options = ExportOptions(
+        all=args.all,
+        steps=tuple(args.step),
+        targets=tuple(args.target),
+        verify=args.verify,
+        force=args.force,
+    )
+    return sessions.export(session, output=output, options=options)
+
+
+_SUFFIXES = (".ipynb",)
+
+
+def _resume(sessions: LiveSessions, args: argparse.Namespace) -> Report:
+    return sessions.resume(
+        args.session, replay=args.replay, plan_only=args.plan, announce=args.announce
+    )
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb("status", "what is being recorded, and where", lambda s, a: s.status(), kernel=True,
+         takes_session=False),
+    Verb(
+        "list",
+        "all sessions, the newest first",
+        _list,
+        (
+            _argument("text", nargs="?", metavar="TEXT", help="in the title, notebook or id"),
+            _argument("--state", action="append", default=[], help="only sessions in this state"),
+            _argument("--notebook", metavar="PATH", help="only sessions of this notebook"),
+            _argument("--tag", help="only sessions with this tag"),
+            _argument("--limit", type=int, metavar="N", help="the newest N"),
+        ),
+        takes_session=False,
+    ),
+    Verb("show", "a session's steps, notes and damage",
+         lambda s, a: s.show(a.session, steps=a.step), (_SESSION, _STEPS)),
+    Verb("outputs", "what the steps showed, as recorded",
+         lambda s, a: s.outputs(a.session, steps=a.step), (_SESSION, _STEPS)),
+    Verb(
+        "resume",
+        "bring a session's variables back and go on recording in it",
+        _resume,
+        (
+            _SESSION,
+            _REPLAY,
+            _argument("--plan", action="store_true", help="only say what would be done"),
+        ),
+        kernel=True,
+    ),
+    Verb("resume-plan", "what a resume would do, without doing it",
+         lambda s, a: s.resume_plan(a.session, replay=a.replay), (_SESSION, _REPLAY)),
+    Verb(
+        "export",
+        "write a session as a clean notebook that re-runs",
+        _export,
+        (
+            _SESSION,
+            _argument("-o", "--output", metavar="FILE", help="where to (default: its title)"),
+            _argument("--all", action="store_true", help="every step, failures included"),
+            _STEPS,
+            _argument("--target", nargs="+", default=[], metavar="NAME",
+                      help="only what these variables need"),
+            _argument("--verify", action="store_true",
+                      help="run the notebook in a fresh kernel and compare"),
+            _argument("--force", action="store_true", help="overwrite the file"),
+        ),
+    ),
+    Verb("rename", "give a session a new title",
+         lambda s, a: s.rename(" ".join(a.title), a.session),
+         (_argument("title", nargs="+", metavar="TITLE"),
+          _argument("--session", metavar="SESSION", help=SESSION_HELP))),
+    Verb("note", "add a remark after the newest step",
+         lambda s, a: s.note(" ".join(a.text), a.session),
+         (_argument("text", nargs="+", metavar="TEXT"),
+          _argument("--session", metavar="SESSION", help=SESSION_HELP))),
+    Verb("tag", "add a tag", lambda s, a: s.tag(a.tag, a.session),
+         (_argument("tag", metavar="TAG"), _SESSION)),
+    Verb("untag", "remove a tag", lambda s, a: s.untag(a.tag, a.session),
+         (_argument("tag", metavar="TAG"), _SESSION)),
+    Verb("delete", "delete a session for good",
+         lambda s, a: s.delete(a.session, yes=a.yes),
+         (_argument("session", metavar="SESSION", help=SESSION_HELP),
+          _argument("--yes", action="store_true", help="do it; without, only say what would go"))),
+    Verb("pause", "stop recording until 'continue'", lambda s, a: s.pause(), kernel=True,
+         takes_session=False),
+    Verb("continue", "record again", lambda s, a: s.go_on(), kernel=True, takes_session=False),
+    Verb("complete", "close this session for good; the next cell begins a new one",
+         lambda s, a: s.complete(), kernel=True, takes_session=False),
+    Verb("verify-log", "check every line of a session's log",
+         lambda s, a: s.verify_log(a.session), (_SESSION,)),
+    Verb("where", "where a session lies", lambda s, a: s.where(a.session), (_SESSION,)),
+)  # fmt: skip
+
+
+class UsageError(InvalidRequest):
+    """The words could not be parsed; the message shows the usage."""
+
+
+class HelpShown(Exception):  # noqa: N818 - not an error: the user asked for help
+    """The help of a verb, as text."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises instead of ending the process: it runs in users' kernels."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}\n{self.format_usage().strip()}")
+
+    def print_help(self, file: Any = None) -> None:  # noqa: ARG002 - argparse's signature
+        raise HelpShown(self.format_help())
+
+
+def parser_for(verb: Verb, program: str) -> argparse.ArgumentParser:
+    """The parser of one verb; ``program`` is ``%session`` or ``jupyter session``."""
+    parser = _Parser(prog=f"{program} {verb.name}", description=verb.help)
+    for argument in verb.arguments:
+        parser.add_argument(*argument.names, **argument.options)
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    return parser
+
+
+def parse(verb: Verb, words: list[str], program: str) -> argparse.Namespace:
+    """Parse a verb's arguments. Raises UsageError, or HelpShown for ``--help``."""
+    return parser_for(verb, program).parse_args(words)
+
+
+def verb_named(name: str, *, kernel: bool) -> Verb:
+    """The verb called ``name`` among those that work here. Raises UsageError."""
+    known = [verb for verb in VERBS if kernel or not verb.kernel]
+    for verb in known:
+        if verb.name == name:
+            return verb
+    import difflib
+
+    close = difflib.get_close_matches(name, [verb.name for verb in known], 1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    message = f"there is no verb {name!r}.{meant} Verbs: {', '.join(v.name for v in known)}"
+    raise UsageError(message)

@@ -67,7 +67,7 @@ class SessionMagics(Magics):
             return
         except SessionError as error:
             # UsageError is shown as one line without a traceback: the message is the answer.
-            raise IPythonUsageError(f"{type(error).__name__}: {error}") from error
+            raise IPythonUsageError(str(error)) from error
         if arguments.json:
             print(to_json(report.data))  # noqa: T201 - for programs, which read the stream
         else:

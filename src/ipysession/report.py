@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under a title. ``right`` names columns that align right; ``state`` names
+    """Rows of text under a title; without a header where all columns are blank. ``right`` names columns that align right; ``state`` names
     the column whose words are states, which a face may colour.
     """
 
@@ -101,7 +101,10 @@ def _text_table(table: Table) -> str:
             space = " " * (width - _width(cell))
             padded.append(space + cell if name in table.right else cell + space)
         lines.append("  ".join(padded).rstrip())
-    lines.insert(1 + bool(table.title), "  ".join("-" * width for width in widths))
+    if any(name.strip() for name in table.columns):
+        lines.insert(1 + bool(table.title), "  ".join("-" * width for width in widths))
+    else:
+        del lines[bool(table.title)]
     return "\n".join(lines)
 
 
@@ -155,13 +158,17 @@ def _html_table(table: Table) -> str:
 
     caption = f"<caption>{html.escape(table.title)}</caption>" if table.title else ""
     head = "".join(cell("th", name, name, ' scope="col"') for name in table.columns)
+    if any(name.strip() for name in table.columns):
+        head = f"<thead><tr>{head}</tr></thead>"
+    else:
+        head = ""
     body = "".join(
         "<tr>"
         + "".join(cell("td", name, text) for name, text in zip(table.columns, row, strict=True))
         + "</tr>"
         for row in table.rows
     )
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table>{caption}{head}<tbody>{body}</tbody></table>"
 
 
 def duration(seconds: float | None) -> str:
@@ -169,7 +176,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 0.001:
-        return "0 s"
+        return "<1 ms"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:

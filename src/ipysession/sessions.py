@@ -304,7 +304,8 @@ class Sessions:
             headline = (
                 f"would delete {folder.id} “{summary.title}” with {_count(summary.steps, 'step')}"
             )
-            return Report(data, headline, hint="Say it again with --yes to delete it for good.")
+            hint = "Nothing was deleted. Say it again with --yes to delete it for good."
+            return Report(data, headline, hint=hint, failed=True)
         freed = self.store.delete(folder.id)
         data["bytes"] = freed
         return Report(data, f"deleted {folder.id} “{summary.title}”, {byte_size(freed)}")

@@ -39,6 +39,7 @@ _TEXT_CELL_MAGICS = frozenset(
 
 _SHELL_VARIABLE = re.compile(r"(?<![\\$])[${]\{?([A-Za-z_]\w*)")
 _INTERNAL = re.compile(r"_+|_i+|_i\d+|_oh|_dh|_ih|In|Out|_exit_code|__.*__|exit|quit|get_ipython|open")
+_OUTPUT = re.compile(r"_\d+")
 _OPTION_NAME = re.compile(r"--(?:out|err|proc)[ =](\w+)")
 
 
@@ -69,6 +70,11 @@ EVERYTHING = CellNames(unbounded=True)
 def is_internal(name: str) -> bool:
     """Is it one of IPython's own names (``_``, ``_i3``, ``In`` …)? ``_3``, an output, is not."""
     return _INTERNAL.fullmatch(name) is not None
+
+
+def is_output(name: str) -> bool:
+    """Is it an output that IPython keeps, such as ``_3``?"""
+    return _OUTPUT.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=512)

@@ -54,21 +54,21 @@ def _is_session_magic(node: ast.stmt) -> bool:
     return name in _OWN_EXTENSION_MAGICS and str(line).strip() == "ipysession"
 
 
-def enclosing_cell() -> tuple[Any, FrameType] | None:
-    """The ExecutionInfo of the cell inside which this code runs, or None.
+def enclosing_cells() -> list[FrameType]:
+    """The frames of the cells inside which this code runs on this thread, innermost first.
 
-    Needed where the extension is loaded by a cell: IPython tells of that cell's end but not
-    of its start. The frame of ``run_cell_async`` holds it.
+    IPython tells of a cell's end also where it did not tell of its start (the cell that loads
+    the extension), and a cell may run cells. The frame of ``run_cell_async`` knows the cell:
+    its ``info`` and its ``execution_count``.
     """
+    found: list[FrameType] = []
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the documented way to walk the stack
     while frame is not None:
         code = frame.f_code
         if code.co_name == "run_cell_async" and code.co_filename.endswith("interactiveshell.py"):
-            info = frame.f_locals.get("info")
-            if info is not None:
-                return info, frame
+            found.append(frame)
         frame = frame.f_back
-    return None
+    return found
 
 
 def notebook_path(user_ns: dict[str, Any]) -> str | None:

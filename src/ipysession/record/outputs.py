@@ -28,6 +28,7 @@ _HEARD = frozenset(
         "execute_result",
         "clear_output",
         "error",
+        "input_request",
     }
 )
 
@@ -59,6 +60,8 @@ def event_from_message(kind: str, content: dict[str, Any]) -> dict[str, Any] | N
     if kind == "stream":
         output = {"output_type": "stream", "name": content["name"], "text": content["text"]}
         return {"event": "output", "output": output}
+    if kind == "input_request":
+        return {"event": "input"}
     if kind == "clear_output":
         return {"event": "clear", "wait": bool(content.get("wait"))}
     display_id = (content.get("transient") or {}).get("display_id")
@@ -152,10 +155,16 @@ class KernelTap:
         """Nothing to do: messages carry their cell's id."""
 
     def end(self) -> None:
-        """Flush the streams, which hold text back for up to 0.2 s."""
+        """Flush the streams, which hold text back for up to 0.2 s.
+
+        A flush waits for ipykernel's IOPub thread, so a stream that says it is empty is left
+        alone. Text that this thread is sending just then arrives a moment later, and still
+        before the reply: ipykernel flushes once more.
+        """
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(ValueError, AttributeError):  # closed or replaced by the user
-                stream.flush()
+            if getattr(stream, "_buffers", True):
+                with contextlib.suppress(ValueError, AttributeError):  # closed, or the user's own
+                    stream.flush()
 
     def say(self, text: str) -> None:
         """Show ``text`` below the running cell, as stderr, unheard by the recorder."""
@@ -166,7 +175,7 @@ class KernelTap:
                 "stream",
                 {"name": "stderr", "text": text.rstrip() + "\n"},
                 parent=self._kernel.get_parent("shell"),
-                ident=self._kernel.topic("stream"),
+                ident=b"stream.stderr",
             )
         finally:
             self._own.speaking = False

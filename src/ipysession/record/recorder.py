@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import getpass
+import json
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -19,17 +21,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import IPython
+from jupyter_core.paths import jupyter_runtime_dir
 
 import ipysession
 from ipysession.checkpoint.saver import Checkpointer
 from ipysession.errors import InvalidTransition, NotRecording
-from ipysession.lineage import cell_names, is_internal, reachable_names
+from ipysession.lineage import cell_names, reachable_names
 from ipysession.model import Outcome, SessionState
 from ipysession.model import payloads as p
 from ipysession.model.outputs import merge_streams
+from ipysession.model.provenance import Environment
 from ipysession.record import cells
-from ipysession.record.effects import EffectsWatch, describe_files
+from ipysession.record.effects import EffectsSeen, EffectsWatch, describe_files
 from ipysession.record.environment import GitWatch, PackageWatch, describe_environment
+from ipysession.record.namespace import NamespaceWatch
 from ipysession.record.outputs import KernelTap, TerminalTap
 from ipysession.record.redact import Redactor
 
@@ -55,9 +60,9 @@ class _OpenStep:
     """A step that is running: what was known before it."""
 
     __slots__ = (
+        "asked_input",
         "began",
         "before",
-        "broken",
         "error",
         "execution_count",
         "finished",
@@ -72,11 +77,11 @@ class _OpenStep:
         self.key = key
         self.python = python
         self.began = time.perf_counter()
-        self.before: dict[str, int] = {}
+        self.before: frozenset[str] = frozenset()
         self.error: dict[str, Any] | None = None
         self.execution_count: int | None = None
         self.store_history = True
-        self.broken = False
+        self.asked_input = False
         self.finished = False
 
 
@@ -141,11 +146,10 @@ class Recorder:
         self._effects = EffectsWatch(ignored=self._ignored_folders())
         self._packages = PackageWatch()
         self._git = GitWatch(Path.cwd())
+        self._names = NamespaceWatch(shell.user_ns, shell.user_ns_hidden)
         self._checkpointer: Checkpointer | None = None
 
     def _ignored_folders(self) -> tuple[Path, ...]:
-        from jupyter_core.paths import jupyter_runtime_dir
-
         folders = [self.store.path, Path(jupyter_runtime_dir())]
         profile = getattr(self.shell, "profile_dir", None)
         if profile is not None:
@@ -162,9 +166,8 @@ class Recorder:
         self._git.start()
         self.shell.events.register("pre_run_cell", self.pre_run_cell)
         self.shell.events.register("post_run_cell", self.post_run_cell)
-        found = cells.enclosing_cell()
-        if found is not None:
-            self.pre_run_cell(found[0])
+        for frame in cells.enclosing_cells()[:1]:
+            self.pre_run_cell(frame.f_locals["info"])
 
     def detach(self, reason: str) -> None:
         """Stop listening and leave no trace; the session is paused with ``reason``."""
@@ -203,20 +206,19 @@ class Recorder:
     def pre_run_cell(self, info: Any) -> None:
         """IPython is about to run a cell."""
         stack = self._running.setdefault(threading.get_ident(), [])
-        if stack and stack[-1] is not None and stack[-1].broken:
-            stack.pop()  # an interrupted call of this method: begin again
-        nested = any(step is not None for step in stack)
+        # As many cells are open on this thread as there are frames; more on our side are left
+        # over from a call of ours that was interrupted or failed.
+        depth = len(cells.enclosing_cells())
+        del stack[max(depth - 1, 0) :]
         python = cells.transformed_source(self.shell, info)
-        if nested or self.paused or cells.is_about_sessions(python):
-            stack.append(None)
+        stack.append(None)
+        if depth > 1 or self.paused or cells.is_about_sessions(python):
             return
         writer = self._session()
         with self._lock:
             step = _OpenStep(writer.last_step + 1, self._tap.cell_key(), python)
-            step.broken = True
-            stack.append(step)
             self._begin(writer, step, info)
-            step.broken = False
+            stack[-1] = step
         step.began = time.perf_counter()
 
     def _begin(self, writer: SessionWriter, step: _OpenStep, info: Any) -> None:
@@ -247,15 +249,17 @@ class Recorder:
             self._step_of[step.key] = step
             while len(self._step_of) > _REMEMBERED_CELLS:
                 self._step_of.popitem(last=False)
-        step.before = {name: id(value) for name, value in self.shell.user_ns.items()}
+        self._names.begin()
+        step.before = self._names.names
         self._tap.begin()
         self._effects.begin()
 
     def _execution_count(self) -> int:
         """The count of the cell that runs, before or after IPython has advanced it."""
-        found = cells.enclosing_cell()
-        count = None if found is None else found[1].f_locals.get("execution_count")
-        return int(self.shell.execution_count if count is None else count)
+        for frame in cells.enclosing_cells()[:1]:
+            if "execution_count" in frame.f_locals:
+                return int(frame.f_locals["execution_count"])
+        return int(self.shell.execution_count)
 
     @_fenced
     def post_run_cell(self, result: Any) -> None:
@@ -265,7 +269,11 @@ class Recorder:
             return  # a blank cell, or the one that loaded us
         step = stack[-1]
         if step is not None and not step.finished:
-            self._finish(step, result)
+            try:
+                self._finish(step, result)
+            except Exception:
+                stack.pop()  # a fault of ours must not make the next cell look nested
+                raise
         stack.pop()
         if not stack:
             del self._running[threading.get_ident()]
@@ -285,16 +293,13 @@ class Recorder:
         self._write_pending()
         namespace = self.shell.user_ns
         names = cell_names(step.python or "")
-        after = {name: id(value) for name, value in namespace.items()}
-        bound = {name for name, identity in after.items() if step.before.get(name) != identity}
-        bound |= {name for name in names.bound if name in after}
-        deleted = step.before.keys() - after.keys()
-        hidden = self.shell.user_ns_hidden
-        visible = {name for name in after if not is_internal(name) and name not in hidden}
+        bound, deleted = self._names.end()
+        users = self._names.names
+        bound |= names.bound & users
         reachable, unbounded = reachable_names(names.reads | names.bound, namespace)
-        if unbounded or names.unbounded:
-            reachable = frozenset(after)
-        reads = (reachable & visible & step.before.keys()) | (names.reads & visible)
+        reachable = users if unbounded or names.unbounded else reachable & users
+        # What it bound without reading it was not there to be read.
+        reads = (reachable & step.before) | (names.reads & users)
         outcome, error = self._outcome(step, result)
         count = getattr(result, "execution_count", None)
         writer.append(
@@ -304,21 +309,21 @@ class Recorder:
                 duration=duration,
                 execution_count=count if step.store_history and count else step.execution_count,
                 error=error,
-                bound=sorted(name for name in bound if name in visible),
-                deleted=sorted(name for name in deleted if not is_internal(name)),
+                bound=sorted(bound),
+                deleted=sorted(deleted),
                 reads=sorted(reads - (names.bound - names.reads)),
             )
         )
-        self._write_effects(writer, step.number, seen)
+        self._write_effects(writer, step, seen)
         step.finished = True
         checkpointer = self._checkpointer
         if checkpointer is not None and self.settings.save_values:
             record, blobs = checkpointer.after_step(
                 step.number,
                 namespace,
-                bound=[name for name in bound if name not in hidden],
-                reachable=[name for name in reachable if name not in hidden],
-                deleted=sorted(deleted),
+                bound=bound,
+                reachable=reachable,
+                deleted=deleted,
                 duration=duration,
                 execution_count=count,
             )
@@ -355,21 +360,22 @@ class Recorder:
         )
         return p.StepError(ename=type(raised).__name__, evalue=value, traceback=lines)
 
-    def _write_effects(self, writer: SessionWriter, step: int, seen: Any) -> None:
+    def _write_effects(self, writer: SessionWriter, step: _OpenStep, seen: EffectsSeen) -> None:
         self._git.check_moved()
         git = self._git.poll()
         packages = self._packages.new()
-        has_effects = (
+        happened = (
             seen.reads or seen.writes or seen.deleted or seen.processes or seen.connections
-        )
-        if not (has_effects or seen.environ_changed or seen.cwd or git or packages or seen.asked_input):
+            or seen.environ_changed or seen.cwd or git or packages or step.asked_input
+        )  # fmt: skip
+        if not happened:
             return
         files = describe_files(
             seen.reads, seen.writes, seen.deleted, budget_seconds=self.settings.digest_seconds
         )
         writer.append(
             p.StepEffects(
-                step=step,
+                step=step.number,
                 files=files,
                 processes=[
                     p.ProcessUse(command=self.redactor.text(command)[0])
@@ -383,7 +389,7 @@ class Recorder:
                 git=git,
                 cwd=seen.cwd,
                 environ_changed=list(seen.environ_changed),
-                asked_input=seen.asked_input,
+                asked_input=step.asked_input,
                 omitted=seen.omitted,
             )
         )
@@ -398,11 +404,17 @@ class Recorder:
         step = self._step_of.get(key) if key is not None else None
         if step is None or self._detached:
             return  # not a step's: a cell with nothing but %session, or before we listened
+        if event["event"] == "input":
+            step.asked_input = True
+            return
         output = event.get("output")
         if output is not None and output["output_type"] == "error":
             step.error = output
         with self._lock:
             self._pending.append((step.number, event))
+        if step.finished:
+            self._write_pending()  # a late output: nobody else will wait for it
+            return
         if self._pump is None:
             self._pump = threading.Thread(
                 target=self._pump_outputs, name="ipysession-outputs", daemon=True
@@ -445,8 +457,6 @@ class Recorder:
         except TypeError:
             # A library put something into a display that JSON does not know; Jupyter would
             # have turned it into text on the way, so we do too.
-            import json
-
             plain = json.loads(json.dumps(events, default=str))
             writer.append(p.StepOutput(step=step, events=plain, redacted=redacted))
 
@@ -493,10 +503,8 @@ class Recorder:
         )
         self.writer = writer
 
-    def environment(self) -> Any:
+    def environment(self) -> Environment:
         """The environment as it is now."""
-        import sys
-
         kernel = sys.modules.get("ipykernel")
         return describe_environment(
             frontend=self.frontend,

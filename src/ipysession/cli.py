@@ -46,7 +46,7 @@ def _demo(_sessions: Sessions, arguments: argparse.Namespace) -> Report:
     from ipysession.demo import run_demo
 
     def echo(line: str = "") -> None:
-        print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True)  # noqa: T201
+        print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True)
 
     code = run_demo(echo=echo)
     return Report({"demo": "ok" if code == 0 else "failed"}, failed=code != 0)
@@ -88,7 +88,13 @@ class _VerbApp(JupyterApp):
 
 def _app_for(verb: Verb) -> type[_VerbApp]:
     name = f"Session{verb.name.title().replace('-', '')}App"
-    return type(name, (_VerbApp,), {"verb": verb, "__doc__": verb.help, "name": f"jupyter session {verb.name}", "description": verb.help})
+    fields = {
+        "verb": verb,
+        "__doc__": verb.help,
+        "name": f"{_PROGRAM} {verb.name}",
+        "description": verb.help,
+    }
+    return type(name, (_VerbApp,), fields)
 
 
 class SessionApp(JupyterApp):
@@ -97,9 +103,7 @@ class SessionApp(JupyterApp):
     name = "jupyter session"
     version = ipysession.__version__
     description = __doc__ or ""
-    subcommands: ClassVar[dict[str, Any]] = {
-        verb.name: (_app_for(verb), verb.help) for verb in SHELL_VERBS
-    }
+    subcommands = {verb.name: (_app_for(verb), verb.help) for verb in SHELL_VERBS}  # noqa: RUF012 - traitlets' way to declare them
 
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """Without a known verb, say which there are."""
@@ -142,8 +146,13 @@ def print_report(report: Report) -> None:
 
 
 def _rich_table(table: Table) -> RichTable:
-    shown = RichTable(title=table.title or None, title_justify="left", box=None, pad_edge=False,
-                      show_header=any(name.strip() for name in table.columns))
+    shown = RichTable(
+        title=table.title or None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        show_header=any(name.strip() for name in table.columns),
+    )
     for name in table.columns:
         justify: Any = "right" if name in table.right else "left"
         shown.add_column(name, justify=justify, header_style="bold", overflow="fold")

@@ -22,7 +22,9 @@ DISABLE_VARIABLE = "IPYSESSION_DISABLE"
 class _Loaded:
     """All that loading put into one shell."""
 
-    def __init__(self, recorder: Recorder, magics: SessionMagics, at_exit: Callable[[], None]) -> None:
+    def __init__(
+        self, recorder: Recorder, magics: SessionMagics, at_exit: Callable[[], None]
+    ) -> None:
         self.recorder = recorder
         self.magics = magics
         self.at_exit = at_exit

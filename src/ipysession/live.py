@@ -185,7 +185,9 @@ class LiveSessions(Sessions):
         """Stop recording until ``continue``."""
         self.recorder.pause("paused by the user")
         session = self.recorder.recording().id
-        return Report({"session": session, "state": "paused"}, f"paused {session}; cells are not recorded")
+        return Report(
+            {"session": session, "state": "paused"}, f"paused {session}; cells are not recorded"
+        )
 
     def go_on(self) -> Report:
         """Record again."""
@@ -239,11 +241,15 @@ def _resume_report(session: Session, plan: Plan, result: ResumeResult, planned: 
         died = session.step(plan.died_in)
         notes.insert(0, f"The kernel died in step {died.number}. Its cell:\n{died.source}")
     if result.interrupted:
-        notes.append("The resume was interrupted: what was not replayed by then is lost here, "
-                     "not in the session. Restart the kernel and resume again to get it.")
+        notes.append(
+            "The resume was interrupted: what was not replayed by then is lost here, "
+            "not in the session. Restart the kernel and resume again to get it."
+        )
     tables = (
         Table(("Name", "How", "Step", "Type", "Note"), rows, "", frozenset({"Step"}), "How"),
-        Table(("Step", "Outcome", "Time", "Cell"), replays, "Replayed", frozenset({"Step"}), "Outcome"),
+        Table(
+            ("Step", "Outcome", "Time", "Cell"), replays, "Replayed", frozenset({"Step"}), "Outcome"
+        ),
         blocked_table(plan),
     )
     data = {

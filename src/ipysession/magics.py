@@ -75,7 +75,7 @@ class SessionMagics(Magics):
 
     @staticmethod
     def _show(report: Report) -> None:
-        display(Shown(report))
+        display(Shown(report))  # type: ignore[no-untyped-call] # IPython 8 has no types for it
 
 
 def overview() -> str:

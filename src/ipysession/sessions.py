@@ -89,9 +89,7 @@ class Sessions:
             found = [s for s in found if tag in s.tags]
         if text is not None:
             needle = text.casefold()
-            found = [
-                s for s in found if needle in f"{s.title}\n{s.notebook}\n{s.id}".casefold()
-            ]
+            found = [s for s in found if needle in f"{s.title}\n{s.notebook}\n{s.id}".casefold()]
         return found
 
     def list_sessions(
@@ -126,7 +124,9 @@ class Sessions:
         headline = _count(len(found), "session") + (
             f", the newest {len(shown)}" if len(shown) < len(found) else ""
         )
-        hint = "" if found else f"Nothing is recorded in {self.store.path} yet: %load_ext ipysession"
+        hint = (
+            "" if found else f"Nothing is recorded in {self.store.path} yet: %load_ext ipysession"
+        )
         return Report([summary_document(s) for s in shown], headline, (table,), hint=hint)
 
     # -- reading -----------------------------------------------------------------------
@@ -142,7 +142,8 @@ class Sessions:
                 "" if step.execution_count is None else f"[{step.execution_count}]",
                 str(step.outcome),
                 duration(step.duration),
-                first_line(step.source) + ("" if step.replay_of is None else f"  (replay of {step.replay_of})"),
+                first_line(step.source)
+                + ("" if step.replay_of is None else f"  (replay of {step.replay_of})"),
             )
             for step in chosen
         )
@@ -430,7 +431,9 @@ def plan_report(session: Session, plan: Plan, differences: Sequence[Difference])
     )
     tables = (
         differences_table(differences),
-        Table(("Name", "Plan", "Step", "Type", "Why"), rows, "Variables", frozenset({"Step"}), "Plan"),
+        Table(
+            ("Name", "Plan", "Step", "Type", "Why"), rows, "Variables", frozenset({"Step"}), "Plan"
+        ),
         blocked_table(plan),
     )
     count = {action: sum(item.action is action for item in plan.names) for action in Action}
@@ -468,9 +471,7 @@ def plan_report(session: Session, plan: Plan, differences: Sequence[Difference])
         "died_in": plan.died_in,
         "execution_count": plan.execution_count,
         "cwd": plan.cwd,
-        "differences": [
-            {"what": d.what, "then": d.then, "now": d.now} for d in differences
-        ],
+        "differences": [{"what": d.what, "then": d.then, "now": d.now} for d in differences],
     }
     return Report(data, ", ".join(parts), tables, hint=hint)
 

@@ -36,9 +36,9 @@ class Recording(Configurable):
         help="""When records become durable against a power cut: 'background' (a moment later),
         'strict' (a cell's end waits for it) or 'off'. A kill of the kernel never loses any.""",
     ).tag(config=True)
-    redact = Bool(True, help="Take secrets out of sources and outputs before they are written.").tag(
-        config=True
-    )
+    redact = Bool(
+        True, help="Take secrets out of sources and outputs before they are written."
+    ).tag(config=True)
     redact_patterns = Dict(
         value_trait=Unicode(),
         key_trait=Unicode(),

@@ -17,7 +17,7 @@ from IPython.paths import get_ipython_dir
 from ipysession.log import files
 from ipysession.report import Report
 
-_TEMPLATE = '''\
+_TEMPLATE = """\
 # Written by `jupyter session enable`; `jupyter session disable` takes it back.
 import sys
 
@@ -28,7 +28,7 @@ if sys.prefix == {prefix!r}:
         pass
     else:
         ipysession.load_ipython_extension(get_ipython())
-'''
+"""
 
 
 def startup_file() -> Path:

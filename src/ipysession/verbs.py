@@ -52,9 +52,7 @@ def _argument(*names: str, **options: Any) -> Argument:
 
 
 _SESSION = _argument("session", nargs="?", metavar="SESSION", help=SESSION_HELP)
-_STEPS = _argument(
-    "--step", nargs="+", type=int, default=[], metavar="N", help="only these steps"
-)
+_STEPS = _argument("--step", nargs="+", type=int, default=[], metavar="N", help="only these steps")
 _REPLAY = _argument(
     "--replay",
     default="safe",
@@ -174,7 +172,7 @@ class UsageError(InvalidRequest):
     """The words could not be parsed; the message shows the usage."""
 
 
-class HelpShown(Exception):  # noqa: N818 - not an error: the user asked for help
+class HelpShown(Exception):
     """The help of a verb, as text."""
 
 

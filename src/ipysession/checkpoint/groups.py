@@ -36,9 +36,7 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, type) and value.__module__ != "__main__"
 
 
-def co_variable_groups(
-    names: Iterable[str], namespace: Mapping[str, Any]
-) -> list[frozenset[str]]:
+def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> list[frozenset[str]]:
     """Partition ``names`` into groups that may share mutable objects.
 
     Names whose values are plain share nothing; they come as one group each.
@@ -98,7 +96,9 @@ def _parts(item: Any) -> list[Any]:
     if numpy is not None and isinstance(item, numpy.ndarray):
         # A view keeps the array that owns its memory in `base`, unseen by the collector.
         base = [] if item.base is None else [item.base]
-        return base + (item.ravel().tolist() if item.dtype.hasobject and item.size <= _BUDGET else [])
+        return base + (
+            item.ravel().tolist() if item.dtype.hasobject and item.size <= _BUDGET else []
+        )
     kind = type(item)
     held = gc.get_referents(item)
     if kind.__module__ == "__main__":

@@ -123,9 +123,7 @@ def _main_module() -> ModuleType:
     return sys.modules["__main__"]
 
 
-def dumps(
-    value: Any, namespace: dict[str, Any], *, seconds: float, max_bytes: int
-) -> list[bytes]:
+def dumps(value: Any, namespace: dict[str, Any], *, seconds: float, max_bytes: int) -> list[bytes]:
     """Pickle ``value`` into chunks. ``namespace`` is the live one: it is never copied.
 
     Raises BudgetExceededError past ``seconds`` or ``max_bytes``, and whatever the value's own

@@ -121,7 +121,9 @@ class _Walk:
             touched = set(provenance.bound) | (set(provenance.reads) & set(self.latest))
             for name in touched:
                 if not is_internal(name):
-                    self.latest[name] = _Status(step.number, reason="nothing was saved after its step")
+                    self.latest[name] = _Status(
+                        step.number, reason="nothing was saved after its step"
+                    )
             return
         if saved.cwd is not None:
             self.cwd = saved.cwd
@@ -141,9 +143,7 @@ class _Walk:
             self.latest.pop(name, None)
 
 
-def walk(
-    session: Session, untrusted: Collection[int] = (), *, until: int | None = None
-) -> _Walk:
+def walk(session: Session, untrusted: Collection[int] = (), *, until: int | None = None) -> _Walk:
     """Where each name's newest value is after step ``until`` (default: the last one).
 
     ``untrusted`` are steps whose checkpoint records cannot be verified.
@@ -237,7 +237,9 @@ def plan_replay(
         for step in unsafe:
             blocked[step.number] = Blocked(step.number, step.source, step.provenance.outside)
         if unsafe:
-            told = "; ".join(f"step {step.number} {step.provenance.outside[0]}" for step in unsafe[:3])
+            told = "; ".join(
+                f"step {step.number} {step.provenance.outside[0]}" for step in unsafe[:3]
+            )
             reason = f"{why}, and making it again would repeat effects: {told}"
             return NamePlan(name, Action.GIVE_UP, until, reason=reason)
     numbers = tuple(step.number for step in steps)

@@ -65,7 +65,9 @@ def _run(shell: Any, source: str, execution_count: int | None) -> Any:
     if tree.body:
         _execute(shell, compile(tree, name, "exec", flags, dont_inherit=True))
     if last is not None:
-        value = _execute(shell, compile(ast.Expression(last), name, "eval", flags, dont_inherit=True))
+        value = _execute(
+            shell, compile(ast.Expression(last), name, "eval", flags, dont_inherit=True)
+        )
     return value
 
 

@@ -113,7 +113,9 @@ class Restorer:
             try:
                 values = self._load(load.group)
             except Exception as error:  # noqa: BLE001 - unpickling runs code that may raise anything
-                self._replan(load, f"it could not be loaded: {type(error).__name__}: {error}", plans)
+                self._replan(
+                    load, f"it could not be loaded: {type(error).__name__}: {error}", plans
+                )
                 continue
             self._result.bytes += load.group.size
             for name in load.wanted:

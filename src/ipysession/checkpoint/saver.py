@@ -38,7 +38,7 @@ class Checkpointer:
         self._digests: dict[frozenset[str], str] = {}
         self._cwd: str | None = None
 
-    def after_step(  # noqa: PLR0913 - a step's facts, named
+    def after_step(
         self,
         step: int,
         namespace: dict[str, Any],
@@ -123,9 +123,7 @@ class Checkpointer:
         for name in tuple(candidates):
             partners = self._group_of.get(name, frozenset()) - {name}
             candidates.update(
-                other
-                for other in partners
-                if other in namespace and not is_plain(namespace[other])
+                other for other in partners if other in namespace and not is_plain(namespace[other])
             )
         return candidates
 
@@ -165,8 +163,10 @@ class Checkpointer:
 
 def _type_name(value: Any) -> str:
     kind = type(value)
-    return kind.__name__ if kind.__module__ in {"builtins", "__main__"} else (
-        f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+    return (
+        kind.__name__
+        if kind.__module__ in {"builtins", "__main__"}
+        else (f"{kind.__module__.partition('.')[0]}.{kind.__name__}")
     )
 
 

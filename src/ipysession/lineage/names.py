@@ -38,7 +38,9 @@ _TEXT_CELL_MAGICS = frozenset(
 """Cell magics whose body is not Python; ``--out NAME`` binds, ``$name`` reads."""
 
 _SHELL_VARIABLE = re.compile(r"(?<![\\$])[${]\{?([A-Za-z_]\w*)")
-_INTERNAL = re.compile(r"_+|_i+|_i\d+|_oh|_dh|_ih|In|Out|_exit_code|__.*__|exit|quit|get_ipython|open")
+_INTERNAL = re.compile(
+    r"_+|_i+|_i\d+|_oh|_dh|_ih|In|Out|_exit_code|__.*__|exit|quit|get_ipython|open"
+)
 _OUTPUT = re.compile(r"_\d+")
 _OPTION_NAME = re.compile(r"--(?:out|err|proc)[ =](\w+)")
 
@@ -113,7 +115,9 @@ def cell_names(python: str) -> CellNames:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 found |= _from_magic(node)
-        found = CellNames(found.bound, found.reads - {"get_ipython"}, found.deleted, found.unbounded)
+        found = CellNames(
+            found.bound, found.reads - {"get_ipython"}, found.deleted, found.unbounded
+        )
     return found
 
 

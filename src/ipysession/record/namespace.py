@@ -57,7 +57,9 @@ class NamespaceWatch:
             elif id(value) != identity:
                 bound.add(name)
                 identities[name] = id(value)
-        gone = {name for name in self._outputs if name not in namespace} if self._culled() else set()
+        gone = (
+            {name for name in self._outputs if name not in namespace} if self._culled() else set()
+        )
         self._outputs -= gone
         for name in self._new_names():
             if is_output(name):

@@ -315,7 +315,12 @@ class TerminalTap:
         return shown
 
     def _publish(
-        self, original: Callable[..., Any], data: Any, metadata: Any = None, *args: Any, **kwargs: Any
+        self,
+        original: Callable[..., Any],
+        data: Any,
+        metadata: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         with self._silence():
             shown = original(data, metadata, *args, **kwargs)

@@ -30,7 +30,7 @@ from ipysession.lineage import cell_names, reachable_names
 from ipysession.model import Outcome, SessionState
 from ipysession.model import payloads as p
 from ipysession.model.outputs import merge_streams
-from ipysession.model.provenance import Environment
+from ipysession.model.provenance import Connection, Environment, ProcessUse
 from ipysession.record import cells
 from ipysession.record.effects import EffectsSeen, EffectsWatch, describe_files
 from ipysession.record.environment import GitWatch, PackageWatch, describe_environment
@@ -61,8 +61,8 @@ class _OpenStep:
 
     __slots__ = (
         "asked_input",
-        "began",
         "before",
+        "began",
         "error",
         "execution_count",
         "finished",
@@ -135,9 +135,7 @@ class Recorder:
         self._detached = True
         self._told: set[str] = set()
         self._notices: list[str] = []
-        self.redactor = Redactor(
-            enabled=settings.redact, extra=dict(settings.redact_patterns)
-        )
+        self.redactor = Redactor(enabled=settings.redact, extra=dict(settings.redact_patterns))
         kernel = getattr(shell, "kernel", None)
         self.frontend = "terminal" if kernel is None else "kernel"
         self._tap: Tap = (
@@ -378,11 +376,10 @@ class Recorder:
                 step=step.number,
                 files=files,
                 processes=[
-                    p.ProcessUse(command=self.redactor.text(command)[0])
-                    for command in seen.processes
+                    ProcessUse(command=self.redactor.text(command)[0]) for command in seen.processes
                 ],
                 connections=[
-                    p.Connection(kind=kind, address=self.redactor.text(address)[0])
+                    Connection(kind=kind, address=self.redactor.text(address)[0])
                     for kind, address in seen.connections
                 ],
                 packages=packages,

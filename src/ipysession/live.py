@@ -6,6 +6,7 @@ own session.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint.differences import environment_differences
@@ -94,8 +95,6 @@ class LiveSessions(Sessions):
 
         Where no notebook is known: the newest of the same kind of frontend in this folder.
         """
-        import os
-
         notebook = cells.notebook_path(self.recorder.shell.user_ns)
         key = self.store.key()
         own = self.live.id if self.live is not None else None
@@ -135,9 +134,9 @@ class LiveSessions(Sessions):
             raise ResumeRefused(message)
         if holder is not None:
             message = (
-                f"session {session_id} is being recorded by another kernel (process {holder.pid} on "
-                f"{holder.host}). Shut that kernel down first, or export the session and run it "
-                f"here: %session export {session_id}"
+                f"session {session_id} is being recorded by another kernel (process {holder.pid} "
+                f"on {holder.host}). Shut that kernel down first, or export the session and run "
+                f"it here: %session export {session_id}"
             )
             raise SessionBusy(message)
         reading = folder.read(self.store.key())
@@ -185,9 +184,8 @@ class LiveSessions(Sessions):
         """Stop recording until ``continue``."""
         self.recorder.pause("paused by the user")
         session = self.recorder.recording().id
-        return Report(
-            {"session": session, "state": "paused"}, f"paused {session}; cells are not recorded"
-        )
+        data = {"session": session, "state": "paused"}
+        return Report(data, f"paused {session}; cells are not recorded")
 
     def go_on(self) -> Report:
         """Record again."""

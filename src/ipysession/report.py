@@ -17,15 +17,18 @@ from datetime import timedelta
 from typing import Any
 
 _CONTROL = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 """Escape sequences and control characters: recorded text must not steer a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under a title; without a header where all columns are blank. ``right`` names columns that align right; ``state`` names
-    the column whose words are states, which a face may colour.
+    """Rows of text under a title; without a header where all columns are blank.
+
+    ``right`` names columns that align right; ``state`` names the column whose words are
+    states, which a face may colour.
     """
 
     columns: tuple[str, ...]
@@ -160,10 +163,8 @@ def _html_table(table: Table) -> str:
 
     caption = f"<caption>{html.escape(table.title)}</caption>" if table.title else ""
     head = "".join(cell("th", name, name, ' scope="col"') for name in table.columns)
-    if any(name.strip() for name in table.columns):
-        head = f"<thead><tr>{head}</tr></thead>"
-    else:
-        head = ""
+    titled = any(name.strip() for name in table.columns)
+    head = f"<thead><tr>{head}</tr></thead>" if titled else ""
     body = "".join(
         "<tr>"
         + "".join(cell("td", name, text) for name, text in zip(table.columns, row, strict=True))

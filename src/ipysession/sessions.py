@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint.differences import Difference, environment_differences
 from ipysession.checkpoint.plan import Action, Plan, ReplayPolicy, make_plan
-from ipysession.errors import InvalidRequest, SessionNotFound
+from ipysession.errors import BlobDamaged, BlobMissing, InvalidRequest, SessionNotFound
 from ipysession.export import ExportOptions, export_session
-from ipysession.model import Outcome, SessionState
+from ipysession.model import SessionState
 from ipysession.model import payloads as p
 from ipysession.model.outputs import fold_outputs
 from ipysession.report import Report, Table, ago, byte_size, duration, first_line
@@ -379,7 +379,6 @@ def step_document(step: Step, outputs: Sequence[dict[str, Any]]) -> dict[str, An
 
 def step_outputs(reading: Reading) -> dict[int, list[dict[str, Any]]]:
     """The nbformat outputs of each step. A blob that is gone becomes a text that says so."""
-    from ipysession.errors import BlobDamaged, BlobMissing
 
     def resolve(ref: Any) -> Any:
         try:
@@ -437,13 +436,12 @@ def plan_report(session: Session, plan: Plan, differences: Sequence[Difference])
         blocked_table(plan),
     )
     count = {action: sum(item.action is action for item in plan.names) for action in Action}
-    parts = [
-        f"{session.id} “{session.summary.title}”: {_count(count[Action.LOAD], 'variable')} to load"
-        f" ({byte_size(plan.bytes)})",
-        f"{count[Action.REPLAY]} to replay ({_count(len(plan.replays), 'step')}, "
-        f"{duration(plan.seconds)} when they ran first)",
-        f"{count[Action.GIVE_UP]} to give up",
-    ]
+    replayed = f"{_count(len(plan.replays), 'step')}, {duration(plan.seconds)} when they ran first"
+    headline = (
+        f"{session.id} “{session.summary.title}”: "
+        f"{_count(count[Action.LOAD], 'variable')} to load ({byte_size(plan.bytes)}), "
+        f"{count[Action.REPLAY]} to replay ({replayed}), {count[Action.GIVE_UP]} to give up"
+    )
     hint = ""
     if plan.died_in is not None:
         died = session.step(plan.died_in)
@@ -473,7 +471,7 @@ def plan_report(session: Session, plan: Plan, differences: Sequence[Difference])
         "cwd": plan.cwd,
         "differences": [{"what": d.what, "then": d.then, "now": d.now} for d in differences],
     }
-    return Report(data, ", ".join(parts), tables, hint=hint)
+    return Report(data, headline, tables, hint=hint)
 
 
 def differences_table(differences: Sequence[Difference]) -> Table:
@@ -544,8 +542,3 @@ def _count(number: int, noun: str) -> str:
 def _numbers(numbers: Sequence[int]) -> str:
     shown = ", ".join(str(number) for number in numbers[:8])
     return shown + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
-
-
-def died_steps(session: Session) -> list[Step]:
-    """Steps that a kernel died in."""
-    return [step for step in session.steps if step.outcome is Outcome.DIED]

@@ -93,7 +93,7 @@ def _resume(sessions: LiveSessions, args: argparse.Namespace) -> Report:
 
 
 VERBS: tuple[Verb, ...] = (
-    Verb("status", "what is being recorded, and where", lambda s, a: s.status(), kernel=True,
+    Verb("status", "what is being recorded, and where", lambda s, _: s.status(), kernel=True,
          takes_session=False),
     Verb(
         "list",
@@ -157,11 +157,11 @@ VERBS: tuple[Verb, ...] = (
          lambda s, a: s.delete(a.session, yes=a.yes),
          (_argument("session", metavar="SESSION", help=SESSION_HELP),
           _argument("--yes", action="store_true", help="do it; without, only say what would go"))),
-    Verb("pause", "stop recording until 'continue'", lambda s, a: s.pause(), kernel=True,
+    Verb("pause", "stop recording until 'continue'", lambda s, _: s.pause(), kernel=True,
          takes_session=False),
-    Verb("continue", "record again", lambda s, a: s.go_on(), kernel=True, takes_session=False),
+    Verb("continue", "record again", lambda s, _: s.go_on(), kernel=True, takes_session=False),
     Verb("complete", "close this session for good; the next cell begins a new one",
-         lambda s, a: s.complete(), kernel=True, takes_session=False),
+         lambda s, _: s.complete(), kernel=True, takes_session=False),
     Verb("verify-log", "check every line of a session's log",
          lambda s, a: s.verify_log(a.session), (_SESSION,)),
     Verb("where", "where a session lies", lambda s, a: s.where(a.session), (_SESSION,)),

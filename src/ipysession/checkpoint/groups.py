@@ -84,8 +84,8 @@ def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> li
 def _parts(item: Any) -> list[Any]:
     """What ``item`` holds and could change or be changed through."""
     if isinstance(item, FunctionType):
-        held = [*(item.__closure__ or ()), item.__defaults__, item.__kwdefaults__, item.__dict__]
-        return [part for part in held if part]
+        state = (item.__defaults__, item.__kwdefaults__, item.__dict__)
+        return [*(item.__closure__ or ()), *filter(None, state)]
     if isinstance(item, MethodType):
         return [item.__func__, item.__self__]
     if isinstance(item, type):
@@ -95,10 +95,9 @@ def _parts(item: Any) -> list[Any]:
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(item, numpy.ndarray):
         # A view keeps the array that owns its memory in `base`, unseen by the collector.
-        base = [] if item.base is None else [item.base]
-        return base + (
-            item.ravel().tolist() if item.dtype.hasobject and item.size <= _BUDGET else []
-        )
+        # (One entry beyond the budget is enough to make it run out.)
+        entries = item.ravel()[: _BUDGET + 1].tolist() if item.dtype.hasobject else []
+        return [item.base, *entries]
     kind = type(item)
     held = gc.get_referents(item)
     if kind.__module__ == "__main__":

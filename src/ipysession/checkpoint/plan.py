@@ -112,32 +112,36 @@ class _Walk:
 
     def take(self, step: Step, saved: CheckpointSaved | None, *, trusted: bool) -> None:
         """What the step did to names."""
-        provenance = step.provenance
         if step.store_history and step.execution_count is not None:
             self.execution_count = max(self.execution_count, step.execution_count + 1)
-        for name in provenance.deleted:
+        for name in step.provenance.deleted:
             self.latest.pop(name, None)
         if saved is None:
-            touched = set(provenance.bound) | (set(provenance.reads) & set(self.latest))
-            for name in touched:
-                if not is_internal(name):
-                    self.latest[name] = _Status(
-                        step.number, reason="nothing was saved after its step"
-                    )
-            return
+            self._nothing_saved(step)
+        else:
+            self._saved(step.number, saved, trusted=trusted)
+
+    def _nothing_saved(self, step: Step) -> None:
+        provenance = step.provenance
+        touched = set(provenance.bound) | (set(provenance.reads) & set(self.latest))
+        for name in touched:
+            if not is_internal(name):
+                self.latest[name] = _Status(step.number, reason="nothing was saved after its step")
+
+    def _saved(self, step: int, saved: CheckpointSaved, *, trusted: bool) -> None:
         if saved.cwd is not None:
             self.cwd = saved.cwd
         if saved.state is not None and trusted:
             self.state = saved.state
         for skipped in saved.skipped:
             for name in skipped.names:
-                self.latest[name] = _Status(step.number, reason=skipped.reason)
+                self.latest[name] = _Status(step, reason=skipped.reason)
         for group in saved.groups:
             for name in group.names:
                 self.latest[name] = (
-                    _Status(step.number, group)
+                    _Status(step, group)
                     if trusted
-                    else _Status(step.number, reason="the log's record of it cannot be verified")
+                    else _Status(step, reason="the log's record of it cannot be verified")
                 )
         for name in saved.deleted:
             self.latest.pop(name, None)
@@ -176,7 +180,11 @@ def make_plan(
             kind, size = status.group.types.get(name, ""), status.group.size
             names.append(NamePlan(name, Action.LOAD, status.step, kind, size))
         else:
-            names.append(plan_replay(session, name, status.step, status.reason, replay, blocked))
+            names.append(
+                plan_replay(
+                    session, name, status.step, status.reason, policy=replay, blocked=blocked
+                )
+            )
     loads = _loads(found)
     replays = tuple(sorted({n for plan in names for n in plan.replays}))
     return Plan(
@@ -219,6 +227,7 @@ def plan_replay(
     name: str,
     until: int,
     why: str,
+    *,
     policy: ReplayPolicy,
     blocked: dict[int, Blocked],
 ) -> NamePlan:

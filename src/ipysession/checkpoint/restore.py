@@ -138,7 +138,7 @@ class Restorer:
     def _replan(self, load: Load, reason: str, plans: dict[str, NamePlan]) -> None:
         for name in load.wanted:
             plans[name] = plan_replay(
-                self._session, name, load.step, reason[:300], self._policy, {}
+                self._session, name, load.step, reason[:300], policy=self._policy, blocked={}
             )
 
     # -- replaying ---------------------------------------------------------------------

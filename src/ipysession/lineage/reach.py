@@ -55,38 +55,46 @@ def code_globals(code: CodeType) -> tuple[frozenset[str], bool]:
     return frozenset(used), unbounded
 
 
+_PLAIN = (str, bytes, int, float, complex, type(None))
+
+
 def _functions(value: Any, namespace: Mapping[str, Any], seen: set[int]) -> Iterator[FunctionType]:
     """Functions of the notebook that ``value`` is, holds or is made by."""
     todo = [value]
     while todo:
         item = todo.pop()
-        if id(item) in seen or isinstance(item, (str, bytes, int, float, complex, type(None))):
+        if isinstance(item, _PLAIN) or id(item) in seen or item is namespace:
             continue
         seen.add(id(item))
-        if isinstance(item, FunctionType):
-            if item.__globals__ is namespace or item.__module__ == "__main__":
-                yield item
-            todo.extend(_held_by_function(item))
-        elif isinstance(item, MethodType):
-            todo += [item.__func__, item.__self__]
-        elif isinstance(item, functools.partial):
-            todo += [item.func, *item.args, *item.keywords.values()]
-        elif isinstance(item, type):
-            if item.__module__ == "__main__":
-                todo.extend(list(vars(item).values()))
-                todo.extend(item.__mro__[1:])
-        elif isinstance(item, (staticmethod, classmethod)):
-            todo.append(item.__func__)
-        elif isinstance(item, property):
-            todo += [item.fget, item.fset, item.fdel]
-        elif type(item) in (list, tuple, set, frozenset):
-            if len(item) <= _WIDTH:
-                todo.extend(item)
-        elif type(item) is dict:
-            if len(item) <= _WIDTH and item is not namespace:
-                todo.extend(item.values())
-        else:
-            todo.extend(_held_by_instance(item))
+        if isinstance(item, FunctionType) and (
+            item.__globals__ is namespace or item.__module__ == "__main__"
+        ):
+            yield item
+        todo.extend(_held(item))
+
+
+def _held(item: Any) -> Iterable[Any]:
+    """What ``item`` holds that may be, or lead to, a function of the notebook."""
+    match item:
+        case FunctionType():
+            return _held_by_function(item)
+        case MethodType():
+            return (item.__func__, item.__self__)
+        case functools.partial():
+            return (item.func, *item.args, *item.keywords.values())
+        case staticmethod() | classmethod():
+            return (item.__func__,)
+        case property():
+            return (item.fget, item.fset, item.fdel)
+        case type():
+            return (
+                (*vars(item).values(), *item.__mro__[1:]) if item.__module__ == "__main__" else ()
+            )
+    if type(item) in (list, tuple, set, frozenset):
+        return item if len(item) <= _WIDTH else ()
+    if type(item) is dict:
+        return item.values() if len(item) <= _WIDTH else ()
+    return _held_by_instance(item)
 
 
 def _held_by_function(function: FunctionType) -> Iterator[Any]:

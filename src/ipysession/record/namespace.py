@@ -23,7 +23,7 @@ class NamespaceWatch:
     here; the cell's code tells of that binding.
     """
 
-    def __init__(self, namespace: Mapping[str, Any], hidden: Mapping[str, Any]) -> None:
+    def __init__(self, namespace: dict[str, Any], hidden: Mapping[str, Any]) -> None:
         self._namespace = namespace
         self._hidden = hidden
         self._identities: dict[str, int] = {}
@@ -77,7 +77,7 @@ class NamespaceWatch:
                 identities[name] = id(value)
                 bound.add(name)
                 self._given.discard(name)
-        self._last = next(reversed(namespace), None)  # type: ignore[call-overload]
+        self._last = next(reversed(namespace), None)
         return bound, deleted | gone
 
     def _culled(self) -> bool:
@@ -90,7 +90,7 @@ class NamespaceWatch:
         if self._last is None or self._last not in namespace:
             return list(namespace)
         new: list[str] = []
-        for name in reversed(namespace):  # type: ignore[call-overload]
+        for name in reversed(namespace):
             if name == self._last:
                 break
             new.append(name)

@@ -144,7 +144,7 @@ class KernelTap:
             event = event_from_message(kind, content)
             if event is not None:
                 self._sink(_message_id(parent), event)
-        except Exception as error:  # the message was sent; hearing it must never break that
+        except Exception as error:  # noqa: BLE001 - the message was sent: hearing it must not break that
             self._sink(None, {"event": "unheard", "error": error})
 
     def cell_key(self) -> str | None:

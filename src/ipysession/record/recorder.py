@@ -104,7 +104,7 @@ def _fenced(
                 if attempt == 1:
                     continue
                 recorder.tell_once("interrupted", "ipysession: recording a step was interrupted.")
-            except Exception:  # see the docstring; told, logged, and recording goes on
+            except Exception:  # noqa: BLE001 - see the docstring; it is told and logged
                 recorder.internal_error()
             return
 
@@ -426,7 +426,7 @@ class Recorder:
             time.sleep(_BATCH_SECONDS)
             try:
                 self._write_pending()
-            except Exception:  # the next batch may do
+            except Exception:  # noqa: BLE001 - told and logged; the next batch may do
                 self.internal_error()
 
     def _write_pending(self, writer: SessionWriter | None = None) -> None:
@@ -604,7 +604,7 @@ class Recorder:
 
     def internal_error(self) -> None:
         """An exception of ours is being handled: log it, tell it once."""
-        _logger.exception("ipysession: an internal error; recording goes on")
+        _logger.error("an internal error; recording goes on\n%s", traceback.format_exc())
         last = traceback.format_exc(limit=-1).strip().splitlines()[-1]
         self.tell_once(
             "internal",

@@ -1,0 +1,126 @@
+"""The files that a session read, copied as they were recorded, for a second run to read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ipysession.model import Session, Step
+    from ipysession.model.provenance import FileUse
+
+INPUT_LIMIT = 100 * 1024 * 1024
+"""Bytes of input files that are copied, in all."""
+_MAX_UP = 3
+"""A recorded path may lead so many folders up (``../data/x.csv``)."""
+_CHUNK = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What was put into the scratch folder: where to run, and what could not be copied."""
+
+    folder: Path
+    copied: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """In words: files that are gone, that changed since, or that are too large."""
+
+
+def run_folders(session: Session) -> dict[int, str]:
+    """The working folder of each run, by its number; empty where it was not recorded."""
+    return {run.number: run.environment.cwd for run in session.runs}
+
+
+def copy_inputs(session: Session, steps: Sequence[Step], scratch: Path) -> Inputs:
+    """Copy the files that ``steps`` read into ``scratch``, laid out as they were.
+
+    Only files below the run's folder, or beside it by a relative path, are copied; others are
+    left where they are, and the second run reads them there. A file that an earlier step
+    wrote is no input: the second run writes it too.
+    """
+    folders = run_folders(session)
+    home = Path(folders.get(steps[-1].run, "") or "/") if steps else Path("/")
+    up = min(_MAX_UP, _levels_up(steps), len(home.parts) - 1)
+    inputs = Inputs(scratch.joinpath("run", *home.parts[len(home.parts) - up :] if up else ()))
+    inputs.folder.mkdir(parents=True)
+    budget = INPUT_LIMIT
+    for use, folder in _first_reads(steps, folders):
+        relative = _relative(use.path, folder)
+        if relative is None:
+            continue
+        target = Path(os.path.normpath(inputs.folder / relative))
+        if not target.is_relative_to(scratch / "run"):
+            continue
+        size = _copy(use, Path(folder, relative), target, budget, inputs)
+        budget -= size
+    return inputs
+
+
+def _levels_up(steps: Sequence[Step]) -> int:
+    """How many folders above its own the session reached by relative paths."""
+    parts = (
+        Path(os.path.normpath(use.path)).parts for step in steps for use in step.provenance.files
+    )
+    return max((part.count("..") for part in parts), default=0)
+
+
+def _first_reads(steps: Sequence[Step], folders: dict[int, str]) -> Iterator[tuple[FileUse, str]]:
+    seen: set[str] = set()
+    for step in steps:
+        folder = folders.get(step.run, "")
+        if not folder:
+            continue
+        for use in step.provenance.files:
+            path = os.path.normpath(Path(folder, use.path))
+            if path not in seen:
+                seen.add(path)
+                if use.action == "read":
+                    yield use, folder
+
+
+def _relative(path: str, folder: str) -> str | None:
+    """``path`` relative to ``folder``; None for an absolute path elsewhere."""
+    if not Path(path).is_absolute():
+        return os.path.normpath(path)
+    if Path(path).is_relative_to(folder):
+        return str(Path(path).relative_to(folder))
+    return None
+
+
+def _copy(use: FileUse, source: Path, target: Path, budget: int, inputs: Inputs) -> int:
+    """Copy one file if it is as it was recorded; returns the bytes that it took."""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        inputs.problems.append(f"{use.path} cannot be read any more: {error.strerror}")
+        return 0
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return 0  # a folder, a device
+        if use.size is not None and status.st_size != use.size:
+            inputs.problems.append(f"{use.path} has changed since it was recorded")
+            return 0
+        if status.st_size > budget:
+            limit = INPUT_LIMIT // (1024 * 1024)
+            inputs.problems.append(f"{use.path} was not copied: inputs are above {limit} MB")
+            return 0
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hasher = blake3()
+        with target.open("wb") as copy:
+            while chunk := stream.read(_CHUNK):
+                hasher.update(chunk)
+                copy.write(chunk)
+    if use.digest is not None and hasher.hexdigest() != use.digest:
+        target.unlink()
+        inputs.problems.append(f"{use.path} has changed since it was recorded")
+        return 0
+    inputs.copied.append(use.path)
+    return status.st_size

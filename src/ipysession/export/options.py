@@ -1,0 +1,41 @@
+"""What a user may ask of an export, and the formats that there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ipysession.errors import InvalidRequest
+
+FORMATS = {".ipynb": "a notebook"}
+"""Suffixes that an export can have, and what each makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What to export, and how.
+
+    ``all`` keeps every recorded step, failures and superseded versions too; ``steps`` keeps
+    exactly these; ``targets`` keeps what leads to the last value of these names. At most one
+    of the three may be given, else InvalidRequest is raised. ``verify`` re-runs the result
+    in a fresh kernel; ``force`` replaces a file that exists.
+    """
+
+    all: bool = False
+    steps: tuple[int, ...] = ()
+    targets: tuple[str, ...] = ()
+    verify: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        given = [
+            word
+            for word, value in (
+                ("--all", self.all),
+                ("--step", self.steps),
+                ("--target", self.targets),
+            )
+            if value
+        ]
+        if len(given) > 1:
+            message = f"{' and '.join(given)} say different things about what to keep; give one"
+            raise InvalidRequest(message)

@@ -1,0 +1,260 @@
+"""Does an exported notebook really re-run? The only way to know is to run it.
+
+A fresh kernel runs it in a scratch folder with copies of the recorded inputs; its outputs are
+compared with the recorded ones. nbclient is imported only here, and only when asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ipysession.export.compare import difference, readable, tolerant
+from ipysession.export.consent import needs_consent
+from ipysession.export.inputs import Inputs, copy_inputs, run_folders
+
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
+    from nbformat import NotebookNode
+
+    from ipysession.model import Session, Step
+
+DISABLE_VARIABLE = "IPYSESSION_DISABLE"
+"""Set for the kernel that verifies, so that it does not record a session of its own."""
+
+SECONDS_PER_CELL = 600.0
+
+Verdict = Literal["verified", "differs", "failed", "not run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of running a notebook again.
+
+    ``verdict``: *verified* (every output is the same), *differs* (``step`` is the first that
+    showed something else, ``diff`` says what), *failed* (``step`` ended otherwise than
+    recorded, or no kernel could run it) or *not run* (``step`` reaches beyond its folder).
+    ``why`` says it in words, ``seconds`` is how long the run took.
+    """
+
+    verdict: Verdict
+    why: str
+    step: int | None = None
+    diff: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Did the notebook re-run with the recorded outputs?"""
+        return self.verdict == "verified"
+
+    @property
+    def summary(self) -> str:
+        """The verdict in one line."""
+        return "verified" if self.ok else f"not verified: {self.why}"
+
+    def document(self) -> dict[str, Any]:
+        """For the notebook's metadata, and for ``--json``."""
+        said = {name: value for name, value in asdict(self).items() if value is not None}
+        said["seconds"] = round(self.seconds, 3)
+        checked = datetime.now(UTC).isoformat(timespec="seconds")
+        return {"verified": self.ok, **said, "checked": checked}
+
+
+def verify_notebook(
+    notebook: NotebookNode,
+    session: Session,
+    *,
+    timeout: float = SECONDS_PER_CELL,
+    consent: bool = False,
+) -> Verification:
+    """Run ``notebook``, which was built from ``session``, and compare the outputs.
+
+    ``timeout`` is in seconds, for each cell; a cell that took long when it was recorded gets
+    five times as long. Without ``consent`` a notebook is not run at all where a step of it
+    used the network, started processes, or wrote outside its folder. ``notebook`` itself is
+    not changed. Whatever goes wrong in the run is a verdict, not an exception.
+    """
+    numbers = {_step(cell) for cell in notebook.cells if cell.cell_type == "code"}
+    steps = [step for step in session.steps if step.number in numbers]
+    if not consent:
+        reaching = needs_consent(session, steps)
+        if reaching is not None:
+            number, reason = reaching
+            why = f"step {number} {reason}, so nothing was re-run without your consent"
+            return Verification("not run", why, number)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(
+        prefix="ipysession-verify-", ignore_cleanup_errors=True
+    ) as scratch:
+        inputs = copy_inputs(session, steps, Path(os.path.realpath(scratch)))
+        rerun = copy.deepcopy(notebook)
+        trouble = _run(rerun, session, inputs, steps, timeout)
+        found = trouble or _compare(notebook, rerun, session, steps, inputs)
+    return Verification(found.verdict, found.why, found.step, found.diff, time.monotonic() - began)
+
+
+def _step(cell: NotebookNode) -> int | None:
+    number = cell.metadata.get("ipysession", {}).get("step")
+    return number if isinstance(number, int) else None
+
+
+# -- running ---------------------------------------------------------------------------
+
+
+def _run(
+    notebook: NotebookNode,
+    session: Session,
+    inputs: Inputs,
+    steps: list[Step],
+    timeout: float,
+) -> Verification | None:
+    """Run the notebook in place; what stopped it, or None where it came to its end."""
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    took = {step.number: step.duration or 0.0 for step in steps}
+    at: list[int | None] = [None]
+
+    def patience(cell: NotebookNode) -> int:
+        return max(1, round(max(timeout, 5 * took.get(_step(cell) or 0, 0.0))))
+
+    def note_cell(cell: NotebookNode, cell_index: int) -> None:  # noqa: ARG001 - nbclient's names
+        at[0] = _step(cell)
+
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout_func=patience,
+        startup_timeout=60,
+        allow_errors=False,
+        store_widget_state=False,
+        on_cell_start=note_cell,
+        resources={"metadata": {"path": str(inputs.folder)}},
+    )
+    environment = _environment(session, steps)
+    hint = f" ({'; '.join(inputs.problems)})" if inputs.problems else ""
+    try:
+        _execute(client, environment)
+    except CellExecutionError as error:
+        folders = (str(inputs.folder),)
+        said = tolerant(f"{error.ename}: {error.evalue}", folders).strip().partition("\n")[0]
+        why = f"step {at[0]} failed when it was run again: {said[:300]}{hint}"
+        return Verification("failed", why, at[0])
+    except CellTimeoutError:
+        return Verification("failed", f"step {at[0]} did not end in time{hint}", at[0])
+    except DeadKernelError:
+        return Verification("failed", f"the kernel died in step {at[0]}{hint}", at[0])
+    except NoSuchKernel:
+        why = "there is no kernel named python3 here; python -m ipykernel install --user makes one"
+        return Verification("failed", why)
+    except Exception as error:  # noqa: BLE001 - a kernel can fail to start in any way
+        why = f"no kernel could run it: {type(error).__name__}: {str(error)[:300]}"
+        return Verification("failed", why, at[0])
+    return None
+
+
+def _environment(session: Session, steps: list[Step]) -> dict[str, str]:
+    """Ours, with recording off, and with the folder of the session to import modules from."""
+    environment = {**os.environ, DISABLE_VARIABLE: "1"}
+    folder = run_folders(session).get(steps[-1].run, "") if steps else ""
+    if folder:
+        paths = [folder, environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    return environment
+
+
+def _execute(client: NotebookClient, environment: dict[str, str]) -> None:
+    """Run the client on a thread of its own.
+
+    There it works whether or not the caller has an event loop, and nbclient does not take
+    over Ctrl-C, which it would answer by killing the kernel and going on.
+    """
+    raised: list[BaseException] = []
+    started = threading.Event()
+    handle: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def run() -> None:
+        task = asyncio.ensure_future(client.async_execute(env=environment))
+        handle.append((asyncio.get_running_loop(), task))
+        started.set()
+        await task
+
+    def work() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+            raised.append(error)
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=work, name="ipysession-verify", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        started.wait()
+        for loop, task in handle:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(task.cancel)
+        thread.join(timeout=30)
+        raise
+    if raised:
+        raise raised[0]
+
+
+# -- comparing -------------------------------------------------------------------------
+
+
+def _compare(
+    recorded: NotebookNode,
+    rerun: NotebookNode,
+    session: Session,
+    steps: list[Step],
+    inputs: Inputs,
+) -> Verification:
+    then = sorted({folder for folder in run_folders(session).values() if len(folder) > 1})
+    now = [str(inputs.folder)]
+    compared = 0
+    for old, new in zip(recorded.cells, rerun.cells, strict=True):
+        if old.cell_type != "code":
+            continue
+        number = _step(old)
+        trouble = _other_outcome(number, steps, new)
+        if trouble is not None:
+            return trouble
+        if _cannot_compare(old):
+            continue
+        compared += 1
+        diff = difference(readable(old.outputs, then), readable(new.outputs, now))
+        if diff is not None:
+            changed = f" ({'; '.join(inputs.problems)})" if inputs.problems else ""
+            why = f"step {number} showed something else when it was run again{changed}"
+            return Verification("differs", why, number, diff)
+    said = f"all {len(steps)} steps ran again, and {compared} showed the same"
+    return Verification("verified", "; ".join([said, *inputs.problems]))
+
+
+def _other_outcome(number: int | None, steps: list[Step], new: NotebookNode) -> Verification | None:
+    """A cell that failed when it was recorded must fail again."""
+    error = next((step.error for step in steps if step.number == number), None)
+    raises = any(output.output_type == "error" for output in new.outputs)
+    if error is not None and not raises:
+        why = f"step {number} ended with {error.ename}; run again, it ends without an error"
+        return Verification("failed", why, number)
+    return None
+
+
+def _cannot_compare(cell: NotebookNode) -> bool:
+    """Were the recorded outputs of more, or of less, than the cell as it stands now?"""
+    origin = cell.metadata.get("ipysession", {})
+    return any(origin.get(key) for key in ("removed", "redacted", "incomplete"))

@@ -1,0 +1,190 @@
+"""The file that an export makes: where it goes, and that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipysession.errors import ExportRefused, InvalidRequest
+from ipysession.export import nb
+from ipysession.export.notebook import assemble
+from ipysession.export.options import FORMATS, ExportOptions
+from ipysession.export.select import Dropped, Selection, select_steps
+from ipysession.export.verify import Verification, verify_notebook
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from ipysession.store import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was written. ``kept`` are the numbers of the steps in ``path``; ``verification``
+    is None where none was asked for.
+    """
+
+    path: Path
+    kept: tuple[int, ...]
+    dropped: tuple[Dropped, ...]
+    verification: Verification | None = None
+
+
+def export_session(
+    reading: Reading,
+    target: Path | str,
+    options: ExportOptions | None = None,
+    *,
+    notebook: Path | None = None,
+) -> ExportResult:
+    """Write the session of ``reading`` to ``target`` as a clean notebook.
+
+    ``target`` may be relative, begin with ``~``, or lack its suffix. ``notebook`` is the file
+    whose headings are taken over; by default the one that the session names. Needs no
+    kernel unless ``options.verify`` is set, and works while the session is being recorded.
+
+    Raises ExportRefused where there is nothing to export, where the file exists and
+    ``options.force`` is not set, or where it cannot be written; InvalidRequest where the
+    suffix, a step or a name is unknown.
+    """
+    options = options or ExportOptions()
+    path = resolve_target(target)
+    _check_target(path, force=options.force)
+    selection = select_steps(reading.session, options)
+    _check_not_empty(reading, selection)
+    made = assemble(reading, selection, notebook)
+    verification = None
+    if options.verify:
+        verification = verify_notebook(made, reading.session)
+        made.metadata.ipysession.verified = nb.node(verification.document())
+    write_notebook(made, path, force=options.force)
+    kept = tuple(step.number for step in selection.kept)
+    return ExportResult(path, kept, selection.dropped, verification)
+
+
+def resolve_target(target: Path | str) -> Path:
+    """The absolute path that ``target`` means, with its suffix.
+
+    Raises InvalidRequest, or ExportRefused where the system cannot look there.
+    """
+    text = str(target)
+    if not text.strip() or "\0" in text:
+        message = f"{text!r} is not the name of a file"
+        raise InvalidRequest(message)
+    try:
+        path = Path(text).expanduser().absolute()
+        is_folder = path.is_dir()
+    except RuntimeError as error:
+        message = f"{text}: there is no such home folder; give the path in full"
+        raise InvalidRequest(message) from error
+    except OSError as error:
+        raise _unwritable(Path(text), error) from error
+    if path.suffix or not path.name or text.endswith(("/", os.sep)) or is_folder:
+        return path
+    return path.with_name(f"{path.name}.ipynb")
+
+
+def _check_target(path: Path, *, force: bool) -> None:
+    try:
+        if path.is_dir() or not path.suffix:
+            message = f"{path} is a folder; name a file in it, such as {path / 'clean.ipynb'}"
+            raise ExportRefused(message)
+        if path.suffix.casefold() not in FORMATS:
+            known = ", ".join(f"{suffix} ({what})" for suffix, what in FORMATS.items())
+            message = f"{path.name}: cannot export to {path.suffix!r}; possible: {known}"
+            raise InvalidRequest(message)
+        if not path.parent.is_dir():
+            message = f"the folder {path.parent} does not exist; create it first"
+            raise ExportRefused(message)
+        if not force and (path.exists() or path.is_symlink()):
+            raise _exists(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _check_not_empty(reading: Reading, selection: Selection) -> None:
+    if selection.kept:
+        return
+    session = reading.session
+    if not session.steps:
+        message = f"session {session.id} has no steps to export; run a cell first"
+    else:
+        reasons = "; ".join(f"step {d.step}: {d.reason}" for d in selection.dropped[:5])
+        message = f"session {session.id} has no steps to export ({reasons})"
+    raise ExportRefused(message)
+
+
+def _exists(path: Path) -> ExportRefused:
+    message = f"{path} exists; choose another name, or replace it with --force"
+    return ExportRefused(message)
+
+
+def _unwritable(path: Path, error: OSError) -> ExportRefused:
+    message = f"{path} cannot be written: {error.strerror or error}"
+    return ExportRefused(message)
+
+
+def write_notebook(notebook: NotebookNode, path: Path, *, force: bool = False) -> None:
+    """Write ``notebook`` to ``path``, atomically and durably, with the mode that the umask
+    gives. Raises ExportRefused where the file exists and ``force`` is not set, or where it
+    cannot be written.
+    """
+    data = nb.write(notebook).encode("utf-8") + b"\n"
+    # The file that a link points to is replaced, not the link.
+    path = path.resolve() if path.is_symlink() and force else path
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    try:
+        _write_durably(temporary, data)
+        try:
+            if force:
+                temporary.replace(path)
+            else:
+                _move_where_nothing_is(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)  # also after Ctrl-C: no half-written file stays
+        raise
+
+
+def _move_where_nothing_is(temporary: Path, path: Path) -> None:
+    """Give the file its name unless somebody else has taken it meanwhile."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links.
+        if path.exists() or path.is_symlink():
+            raise FileExistsError(path) from None
+        temporary.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return  # some file systems do not let a folder be opened; the file itself is synced
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

@@ -7,6 +7,7 @@ Verbs that need a recording kernel are in `ipysession.live`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,28 @@ from ipysession.report import Report, Table, ago, byte_size, duration, first_lin
 from ipysession.store import LATEST, SessionFolder, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from ipysession.model import Session, Step, Summary
     from ipysession.store import Reading, SessionWriter
 
 RESUMABLE = frozenset({SessionState.PAUSED, SessionState.INTERRUPTED})
 """States from which a session can be resumed."""
+
+MAX_PAGE = 1000
+"""Sessions that one page of a listing holds at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing, the newest first."""
+
+    sessions: tuple[Summary, ...]
+    next: str | None
+    """The id after which the next page begins; None on the last page."""
+    total: int
+    """How many sessions match, on all pages."""
 
 
 class Sessions:
@@ -68,6 +84,13 @@ class Sessions:
             self.live.log.sync()
         return self.store.folder(self.resolve(reference)).read(key)
 
+    def read_id(self, session_id: str) -> Reading:
+        """Read the session with exactly this id; prefixes, titles and paths are refused.
+
+        What programs should use. Raises InvalidSessionId or SessionNotFound.
+        """
+        return self.store.folder(session_id).read()
+
     def select(
         self,
         *,
@@ -75,22 +98,62 @@ class Sessions:
         notebook: str | None = None,
         tag: str | None = None,
         text: str | None = None,
+        notebook_now: Callable[[Summary], str | None] = lambda summary: summary.notebook,
     ) -> list[Summary]:
         """Summaries that match, the newest first. ``text`` is looked for in titles, notebooks
-        and ids; ``notebook`` matches a whole path or its end.
+        and ids; ``notebook`` matches a whole path or its end. ``notebook_now`` says where a
+        session's notebook lies by now, for a caller that knows better than the record.
         """
         wanted = {_state(state) for state in states}
-        found = sorted(self.store.summaries(), key=lambda s: (s.updated, s.id), reverse=True)
+        found = sorted(self.store.summaries(), key=_recency, reverse=True)
         if wanted:
             found = [s for s in found if s.state in wanted]
         if notebook is not None:
-            found = [s for s in found if s.notebook and _same_notebook(s.notebook, notebook)]
+            found = [s for s in found if _same_notebook(notebook_now(s), notebook)]
         if tag is not None:
             found = [s for s in found if tag in s.tags]
         if text is not None:
             needle = text.casefold()
-            found = [s for s in found if needle in f"{s.title}\n{s.notebook}\n{s.id}".casefold()]
+            found = [
+                s
+                for s in found
+                if needle in f"{s.title}\n{notebook_now(s) or ''}\n{s.id}".casefold()
+            ]
         return found
+
+    def page(
+        self,
+        *,
+        states: Iterable[str] = (),
+        notebook: str | None = None,
+        tag: str | None = None,
+        text: str | None = None,
+        notebook_now: Callable[[Summary], str | None] = lambda summary: summary.notebook,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page:
+        """A page of `select`: at most ``limit`` (1 to `MAX_PAGE`) sessions, beginning behind
+        the one with the id ``after``.
+
+        A session that is recorded to meanwhile moves to the front: pages may then repeat
+        sessions. Raises InvalidRequest, also where ``after`` was deleted meanwhile.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            message = f"limit must be a whole number from 1 to {MAX_PAGE}, not {limit}"
+            raise InvalidRequest(message)
+        last = None
+        if after is not None:
+            try:
+                last = _recency(self.store.folder(after).summary(self.store.key()))
+            except SessionNotFound as error:
+                message = f"session {after} is gone; list again from the first page"
+                raise InvalidRequest(message) from error
+        found = self.select(
+            states=states, notebook=notebook, tag=tag, text=text, notebook_now=notebook_now
+        )
+        rest = found if last is None else [s for s in found if _recency(s) < last]
+        shown = tuple(rest[:limit])
+        return Page(shown, shown[-1].id if len(rest) > limit else None, len(found))
 
     def list_sessions(
         self,
@@ -526,8 +589,12 @@ def _text(text: str, what: str) -> str:
     return text
 
 
-def _same_notebook(recorded: str, wanted: str) -> bool:
-    return recorded == wanted or recorded.endswith("/" + wanted.lstrip("/"))
+def _recency(summary: Summary) -> tuple[datetime, str]:
+    return summary.updated, summary.id
+
+
+def _same_notebook(path: str | None, wanted: str) -> bool:
+    return path is not None and (path == wanted or path.endswith("/" + wanted.lstrip("/")))
 
 
 def _file_name(title: str) -> str:

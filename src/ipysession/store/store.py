@@ -79,6 +79,7 @@ class Store:
         if path.is_symlink() or not path.is_dir():
             message = f"there is no session {session_id} in {self.path}"
             raise SessionNotFound(message)
+        files.check_private_folder(self.path)
         return SessionFolder(path)
 
     def resolve(self, reference: str) -> str:

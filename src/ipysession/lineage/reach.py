@@ -115,6 +115,5 @@ def _held_by_instance(item: Any) -> Iterator[Any]:
         held = getattr(item, "__dict__", None)
         if type(held) is dict and len(held) <= _WIDTH:
             yield from held.values()
-    wrapped = getattr(kind, "__wrapped__", None) if kind.__module__ == "functools" else None
-    if wrapped is not None:
-        yield item.__wrapped__
+    elif kind.__module__ == "functools":  # lru_cache, singledispatch, cached_property
+        yield getattr(item, "__wrapped__", None)

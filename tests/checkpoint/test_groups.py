@@ -1,0 +1,80 @@
+"""Names that may share a mutable object are saved together; nothing else is."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ipysession.checkpoint.groups import co_variable_groups, is_plain
+
+
+def groups_of(**values):
+    return {frozenset(group) for group in co_variable_groups(sorted(values), values)}
+
+
+def test_names_that_hold_one_mutable_object_belong_together():
+    """``b = a`` for a list; not for a number."""
+    shared = [1]
+    found = groups_of(a=shared, b=shared, c=[1], n=5, m=5, s="text", t="text")
+    assert frozenset({"a", "b"}) in found
+    assert frozenset({"c"}) in found
+    assert {frozenset({name}) for name in "nmst"} <= found
+
+
+def test_sharing_is_seen_through_containers_objects_and_closures():
+    """Wherever the shared object hides."""
+    inner = [1]
+
+    class Holder:
+        def __init__(self):
+            self.deep = {"k": (inner,)}
+
+    def reader():
+        return inner
+
+    found = groups_of(x=inner, y={"a": [inner]}, z=Holder(), f=reader, other=[2])
+    assert frozenset({"x", "y", "z", "f"}) in found
+    assert frozenset({"other"}) in found
+
+
+def test_a_view_belongs_to_its_array():
+    """NumPy keeps the owner in ``base``, which the garbage collector does not show."""
+    array = np.arange(10)
+    found = groups_of(a=array, v=array[2:5], r=array.reshape(2, 5).T, other=np.arange(10))
+    assert frozenset({"a", "v", "r"}) in found
+    assert frozenset({"other"}) in found
+
+
+def test_modules_and_library_classes_link_nothing():
+    """``arr, df, np, pd`` are not one group, as they are elsewhere."""
+    found = groups_of(np=np, pd=pd, arr=np.arange(3), df=pd.DataFrame({"a": [1]}), cls=pd.DataFrame)
+    assert found == {frozenset({name}) for name in ("np", "pd", "arr", "df", "cls")}
+
+
+def test_what_is_too_large_to_look_at_is_one_group_with_all_that_may_share():
+    """Merging too much is safe; missing an alias is not."""
+    big = [[i] for i in range(30_000)]
+    found = groups_of(big=big, last=big[-1], n=3)
+    assert frozenset({"big", "last"}) in found
+    assert frozenset({"n"}) in found
+
+
+def test_an_object_array_too_large_to_look_at_counts_as_such():
+    """Its entries may be shared with anything."""
+    entries = [[i] for i in range(30_000)]
+    array = np.empty(len(entries), dtype=object)
+    array[:] = entries
+    assert frozenset({"array", "last"}) in groups_of(array=array, last=entries[-1])
+
+
+@pytest.mark.parametrize("value", [1, "x", None, True, 2.5, (1, "a"), sys, int, frozenset({1})])
+def test_plain_values_cannot_change(value):
+    """They are saved when they are bound, never because they were read."""
+    assert is_plain(value)
+
+
+@pytest.mark.parametrize("value", [[1], {}, (1, []), np.arange(2), lambda: 0, object()])
+def test_others_may(value):
+    """Anything else is looked at again after each step that reads it."""
+    assert not is_plain(value)

@@ -1,0 +1,173 @@
+"""Values of a notebook come back as they were, on the live namespace."""
+
+import threading
+
+import pytest
+
+from ipysession.checkpoint import pickling
+
+SOURCE = """
+import enum
+from dataclasses import dataclass
+K = 5
+def f(v): return v + K
+def make():
+    c, n = [0], 0
+    def inc():
+        nonlocal n
+        n += 1; c[0] += 1
+        return n
+    def get(): return n, c[0]
+    return inc, get
+inc, get = make(); inc()
+def fact(n): return 1 if n < 2 else n * fact(n - 1)
+def outer():
+    def rec(n): return 1 if n < 2 else n * rec(n - 1)
+    return rec
+rec = outer()
+class A:
+    count = 0
+    def __init__(self): self.x = K
+    def m(self): return K
+    @property
+    def p(self): return K
+    @staticmethod
+    def s(): return K
+    @classmethod
+    def c(cls): return cls, K
+a = A()
+class B(A):
+    def m(self): return super().m() + 1
+b = B()
+shared = [1]
+holder = {'k': shared}
+class Colour(enum.Enum):
+    RED = 1
+red = Colour.RED
+@dataclass
+class Point:
+    x: int = 1
+p = Point(3)
+def documented(x: int = 3, *, y: list = [1]) -> int:
+    "doc"
+    return x
+documented.extra = shared
+g = lambda v: [f(v) for _ in range(2)]
+"""
+
+
+@pytest.fixture
+def notebook():
+    """A namespace after the cells of SOURCE."""
+    made = {"__name__": "__main__"}
+    exec(SOURCE, made)
+    return made
+
+
+def names_of(made):
+    return {n: v for n, v in made.items() if not n.startswith("__")}
+
+
+def restored(notebook, names=None):
+    """The namespace of a fresh kernel after loading all values in one pickle."""
+    values = names_of(notebook)
+    if names is not None:
+        values = {name: values[name] for name in names}
+    chunks = pickling.dumps(values, notebook, seconds=10, max_bytes=1 << 30)
+    fresh = {"__name__": "__main__", "__builtins__": __builtins__}
+    fresh.update(pickling.loads(b"".join(chunks), fresh))
+    return fresh
+
+
+def test_a_restored_function_sees_a_later_rebinding_of_the_global_that_it_reads(notebook):
+    """Not a private copy of the globals: the live namespace. Every peer fails this."""
+    fresh = restored(notebook)
+    assert fresh["f"](1) == 6
+    fresh["K"] = 1000
+    assert fresh["f"](1) == 1001
+    assert fresh["g"](1) == [1001, 1001]
+    assert fresh["a"].m() == 1000
+    assert fresh["a"].p == 1000
+    assert fresh["A"].s() == 1000
+    assert fresh["b"].m() == 1001
+    assert fresh["A"].c() == (fresh["A"], 1000)
+
+
+def test_functions_that_share_a_closure_cell_still_do(notebook):
+    """What one counts, the other sees."""
+    fresh = restored(notebook)
+    assert fresh["get"]() == (1, 1)
+    assert fresh["inc"]() == 2
+    assert fresh["get"]() == (2, 2)
+
+
+def test_recursive_functions_come_back(notebook):
+    """By global name, and through their own closure cell."""
+    fresh = restored(notebook)
+    assert fresh["fact"](5) == 120
+    assert fresh["rec"](5) == 120
+
+
+def test_identity_of_classes_enum_members_and_shared_objects(notebook):
+    """``type(new) is type(old)``, members by ``is``, aliases stay aliases."""
+    fresh = restored(notebook)
+    assert type(fresh["a"]) is fresh["A"]
+    assert isinstance(fresh["b"], fresh["A"])
+    assert fresh["red"] is fresh["Colour"].RED
+    assert fresh["holder"]["k"] is fresh["shared"]
+    assert fresh["documented"].extra is fresh["shared"]
+    assert fresh["p"] == fresh["Point"](3)
+
+
+def test_a_function_keeps_all_that_one_can_ask_of_it(notebook):
+    """Doc, defaults, annotations, name."""
+    fresh = restored(notebook, ["documented", "shared"])
+    function = fresh["documented"]
+    assert function.__doc__ == "doc"
+    assert function() == 3
+    assert function.__annotations__["return"] is int
+    assert function.__kwdefaults__ == {"y": [1]}
+    assert function.__qualname__ == "documented"
+    assert function.__module__ == "__main__"
+
+
+def test_class_identity_holds_across_pickles(notebook):
+    """An instance saved in one group and its class in another meet again."""
+    fresh = {"__name__": "__main__", "__builtins__": __builtins__}
+    for name in ("A", "a", "b"):
+        chunks = pickling.dumps({name: notebook[name]}, notebook, seconds=10, max_bytes=1 << 30)
+        fresh.update(pickling.loads(b"".join(chunks), fresh))
+    assert type(fresh["a"]) is fresh["A"]
+    assert isinstance(fresh["b"], fresh["A"])
+
+
+def test_globals_are_never_copied_into_the_pickle(notebook):
+    """A function that reads a large global does not drag it along."""
+    notebook["K"] = "y" * 1_000_000
+    chunks = pickling.dumps({"f": notebook["f"]}, notebook, seconds=10, max_bytes=1 << 30)
+    assert sum(map(len, chunks)) < 10_000
+
+
+def test_an_empty_closure_cell_stays_empty(notebook):
+    """A function whose closure was not filled yet raises the same NameError."""
+    exec("def half():\n    def inner(): return later\n    if 0: later = 1\n    return inner\nh = half()",
+         notebook)  # fmt: skip
+    fresh = restored(notebook, ["h"])
+    with pytest.raises(NameError):
+        fresh["h"]()
+
+
+@pytest.mark.parametrize("value", [(i for i in range(3)), threading.Lock()])
+def test_what_cannot_be_pickled_raises(value):
+    """The saver turns it into a reason and the planner into a replay."""
+    with pytest.raises(TypeError):
+        pickling.dumps({"v": value}, {}, seconds=10, max_bytes=1 << 30)
+
+
+def test_the_budget_stops_a_pickle_that_is_too_large_or_too_slow():
+    """The pickler gives up inside its own sink: no thread, no signal."""
+    value = [str(i) for i in range(500_000)]
+    with pytest.raises(pickling.BudgetExceededError, match="larger than"):
+        pickling.dumps(value, {}, seconds=10, max_bytes=100_000)
+    with pytest.raises(pickling.BudgetExceededError, match="longer"):
+        pickling.dumps(value, {}, seconds=0.0, max_bytes=1 << 30)

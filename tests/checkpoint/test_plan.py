@@ -1,0 +1,159 @@
+"""What a resume will do, per name, decided from the log alone."""
+
+from ipysession.checkpoint.plan import Action, ReplayPolicy, make_plan, slice_for
+from ipysession.model import payloads as p
+from ipysession.model.fold import fold
+from ipysession.model.provenance import Environment, FileUse
+from ipysession.model.records import Record
+
+
+class Script:
+    """Writes the records of a session, step by step."""
+
+    def __init__(self):
+        self.payloads = [
+            p.SessionCreated(session="s", title="t"),
+            p.RunStarted(number=1, environment=Environment(python="3.11")),
+        ]
+        self.steps = 0
+
+    def step(self, bound=(), reads=(), *, saved=None, skipped=(), unchanged=(), deleted=(), **more):
+        """One step; ``saved`` names are saved with it (default: all that it bound)."""
+        self.steps += 1
+        number = self.steps
+        self.payloads.append(
+            p.StepStarted(step=number, source=f"cell {number}", execution_count=number)
+        )
+        if more.get("died"):
+            return self
+        if more.get("files"):
+            self.payloads.append(p.StepEffects(step=number, files=more["files"]))
+        self.payloads.append(
+            p.StepFinished(
+                step=number,
+                outcome=more.get("outcome", "ok"),
+                duration=1.0,
+                execution_count=number,
+                bound=list(bound),
+                reads=list(reads),
+                deleted=list(deleted),
+            )
+        )
+        if saved is None:
+            saved = [name for name in bound if name not in skipped]
+        if not more.get("no_checkpoint"):
+            self.payloads.append(
+                p.CheckpointSaved(
+                    step=number,
+                    groups=[p.SavedGroup(names=[n], size=10, inline="") for n in saved],
+                    skipped=[p.SkippedGroup(names=[n], reason="too large") for n in skipped],
+                    unchanged=list(unchanged),
+                    deleted=list(deleted),
+                )
+            )
+        return self
+
+    def session(self, *, alive=False):
+        """The session as folded."""
+        records = [
+            Record(seq=i, run=1, t="2026-11-21T09:00:00.000000Z", mono=i, type=x.type, payload=x)
+            for i, x in enumerate(self.payloads, start=1)
+        ]
+        return fold(records, alive=alive)
+
+
+def actions(plan):
+    return {item.name: item.action for item in plan.names}
+
+
+def test_what_was_saved_last_is_loaded():
+    """The newest value of each name, from the step that saved it."""
+    session = Script().step(["x", "y"]).step(["x"]).session()
+    plan = make_plan(session)
+    assert actions(plan) == {"x": Action.LOAD, "y": Action.LOAD}
+    assert {item.name: item.step for item in plan.names} == {"x": 2, "y": 1}
+    assert [load.step for load in plan.loads] == [1, 2], "older groups first"
+    assert not plan.replays
+
+
+def test_what_was_not_saved_is_replayed_with_all_that_it_rests_on():
+    """The slice goes back through everything that made it, and no further."""
+    script = Script().step(["a"]).step(["noise"]).step(["b"], ["a"]).step(["c"], ["b"], skipped=["c"])
+    plan = make_plan(script.session())
+    assert actions(plan)["c"] is Action.REPLAY
+    assert plan.replays == (1, 3, 4)
+    assert plan.seconds == 3.0
+
+
+def test_a_name_that_a_later_step_may_have_changed_unsaved_is_not_loaded_stale():
+    """An older value is never passed off as the newest."""
+    session = Script().step(["x"]).step(["r"], ["x"], skipped=["x"]).session()
+    plan = make_plan(session)
+    assert actions(plan)["x"] is Action.REPLAY
+    assert plan.replays == (1, 2)
+
+
+def test_a_step_that_found_its_reads_unchanged_is_no_part_of_the_slice():
+    """A look at a value is not a change of it."""
+    script = Script().step(["x"]).step([], ["x"], unchanged=["x"]).step([], ["x"], skipped=["x"])
+    assert make_plan(script.session()).replays == (1, 3)
+
+
+def test_the_step_that_the_kernel_died_in_does_not_count():
+    """What it did died with the kernel: the state is that before it."""
+    plan = make_plan(Script().step(["x"]).step(died=True).session())
+    assert actions(plan) == {"x": Action.LOAD}
+    assert plan.died_in == 2
+    assert plan.execution_count == 2
+
+
+def test_a_step_whose_checkpoint_was_never_written_makes_its_names_stale():
+    """The kernel was killed between the end of the cell and its checkpoint."""
+    session = Script().step(["x", "y"]).step(["x"], ["y"], no_checkpoint=True).session()
+    assert actions(make_plan(session)) == {"x": Action.REPLAY, "y": Action.REPLAY}
+
+
+def test_steps_with_effects_outside_are_not_replayed_unless_asked():
+    """They are named with what they did and the cell to run."""
+    wrote = [FileUse(path="/out.csv", action="written")]
+    session = Script().step(["x"], skipped=["x"], files=wrote).session()
+    plan = make_plan(session)
+    assert actions(plan)["x"] is Action.GIVE_UP
+    assert "wrote /out.csv" in plan.names[0].reason
+    assert [(b.step, b.source) for b in plan.blocked] == [(1, "cell 1")]
+    assert actions(make_plan(session, replay=ReplayPolicy.ALL))["x"] is Action.REPLAY
+
+
+def test_reading_a_file_is_no_effect():
+    """It can be repeated without harm."""
+    read = [FileUse(path="/in.csv", action="read")]
+    session = Script().step(["x"], skipped=["x"], files=read).session()
+    assert actions(make_plan(session))["x"] is Action.REPLAY
+
+
+def test_replaying_can_be_ruled_out():
+    """Then what was not saved is given up, with the cell to run."""
+    session = Script().step(["x"], skipped=["x"]).session()
+    plan = make_plan(session, replay=ReplayPolicy.NONE)
+    assert actions(plan)["x"] is Action.GIVE_UP
+    assert "step 1" in plan.names[0].reason
+
+
+def test_deleted_names_stay_deleted():
+    """``del x`` is part of the state."""
+    session = Script().step(["x", "y"]).step(deleted=["x"]).session()
+    assert actions(make_plan(session)) == {"y": Action.LOAD}
+
+
+def test_checkpoints_that_cannot_be_verified_are_not_unpickled():
+    """A tampered log costs the values of the step, not the session."""
+    session = Script().step(["x"]).step(["y"]).session()
+    plan = make_plan(session, untrusted={1})
+    assert actions(plan) == {"x": Action.REPLAY, "y": Action.LOAD}
+    assert not plan.trusted
+
+
+def test_a_slice_keeps_in_place_changes_and_re_runs():
+    """Two appends are two steps."""
+    script = Script().step(["n"]).step([], ["n"]).step([], ["n"]).step(["m"], ["n"], skipped=["m"])
+    assert [step.number for step in slice_for(script.session(), "m", 4)] == [1, 2, 3, 4]

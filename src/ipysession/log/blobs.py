@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -31,62 +31,70 @@ class Blobs:
     """The blobs of one session, in ``folder/<2 hex>/<64 hex>``."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def _path(self, name: str) -> Path:
         if not _HASH.fullmatch(name):
             message = f"{name!r} is not the name of a blob"
             raise BlobMissing(message)
-        return self._folder / name[:2] / name
+        return self.folder / name[:2] / name
 
     def put(self, data: bytes | memoryview, *, sync: bool = True) -> str:
         """Store ``data`` and return its name. With ``sync`` it is durable on return.
 
-        A blob that exists already is not written again, but is made durable.
+        A blob that exists already, undamaged, is not written again, but is made durable.
         """
         name = blob_name(data)
         path = self._path(name)
-        for folder in (self._folder, path.parent):
+        if self._is_whole(path, name):
+            if sync:
+                self.sync(name)
+            return name
+        for folder in (self.folder, path.parent):
             if not folder.is_dir():
                 files.make_private_folder(folder)
-        try:
-            if path.stat().st_size == len(data):
-                if sync:
-                    self.sync(name)
-                return name
-            path.unlink()  # a size that differs: the disk was full, or damage
-        except FileNotFoundError:
-            pass
-        try:
-            files.write_new(path, data, sync=sync)
-        except FileExistsError:
-            pass  # another thread stored the same bytes first
+        files.replace(path, data, sync=sync)
         return name
 
     def sync(self, name: str) -> None:
-        """Make a stored blob durable."""
+        """Make a stored blob durable. Raises OSError where the disk refuses. A blob that is
+        missing or damaged is passed over: that is told when it is read.
+        """
         path = self._path(name)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        files.sync_folder(path.parent)
+            with files.open_regular(path) as stream:
+                files.sync_data(stream.fileno())
+            files.sync_folder(path.parent)
+        except OSError:
+            # After a failed sync the system may count the pages as written: write them anew.
+            with contextlib.suppress(BlobMissing, BlobDamaged):
+                files.replace(path, self.get(name))
 
     def get(self, name: str) -> bytes:
         """The bytes of a blob, verified. Raises BlobMissing or BlobDamaged."""
         path = self._path(name)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+            with files.open_regular(path) as stream:
+                data = stream.read()
         except OSError as error:
-            message = f"the blob {name} is missing from {self._folder}: {error.strerror or error}"
+            message = f"the blob {name} is missing from {self.folder}: {error.strerror or error}"
             raise BlobMissing(message) from error
-        with os.fdopen(descriptor, "rb") as stream:
-            data = stream.read()
         if blob_name(data) != name:
             message = f"the blob {path} is damaged: its content does not hash to its name"
             raise BlobDamaged(message)
         return data
+
+    @staticmethod
+    def _is_whole(path: Path, name: str) -> bool:
+        """Is the blob there, with the bytes that its name promises?"""
+        try:
+            with files.open_regular(path) as stream:
+                content = blake3()
+                while piece := stream.read(1 << 20):
+                    content.update(piece)
+        except OSError:
+            return False
+        return content.hexdigest() == name
 
     def resolve(self, ref: BlobRef) -> Any:
         """The value that ``ref`` stands for. Raises BlobMissing or BlobDamaged."""
@@ -104,13 +112,12 @@ class Blobs:
 
     def _slim(self, value: Any, level: int, *, sync: bool) -> Any:
         if isinstance(value, str):
-            if len(value) * 4 <= PART_LIMIT:
-                return value
             data = value.encode("utf-8", "surrogatepass")
             if len(data) <= PART_LIMIT:
                 return value
             return BlobRef(self.put(data, sync=sync), len(data), "text")
-        if level <= -encoding.MAX_DEPTH or not isinstance(value, (list, tuple, dict)):
+        is_container = isinstance(value, (list, tuple, dict)) and not isinstance(value, BlobRef)
+        if not is_container or level <= -encoding.MAX_DEPTH:
             return value
         if isinstance(value, dict):
             slim: Any = {k: self._slim(v, level - 1, sync=sync) for k, v in value.items()}
@@ -128,8 +135,10 @@ _STAY = 2
 """Levels of containers that stay in the record: a payload's lists and their entries."""
 
 
-def is_large(value: Any) -> bool:
-    """Do the strings in ``value`` hold more than `PART_LIMIT` characters in all?"""
+def rests_on_blobs(value: Any) -> bool:
+    """Do the strings in ``value`` hold more than `PART_LIMIT` characters in all, or does it
+    hold references to blobs already?
+    """
     total, todo = 0, [value]
     while todo:
         item = todo.pop()
@@ -139,6 +148,8 @@ def is_large(value: Any) -> bool:
                 return True
         elif isinstance(item, dict):
             todo.extend(item.values())
+        elif isinstance(item, BlobRef):
+            return True
         elif isinstance(item, (list, tuple)):
             todo.extend(item)
     return False

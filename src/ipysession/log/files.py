@@ -6,34 +6,35 @@ replaced file counts as durable only when its folder is synced too.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ipysession.errors import StoreUnsafe, StoreUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CLOEXEC_NOFOLLOW = os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+_PRIVATE = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def make_private_folder(path: Path) -> None:
-    """Create ``path`` and what is missing above it; ``path`` itself gets mode 0700.
+    """Create ``path`` and what is missing above it, each with mode 0700, durably.
 
     Raises StoreUnsafe if it belongs to somebody else or others can write it, StoreUnusable
     if it cannot be created.
     """
+    missing = []
+    folder = path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            path.mkdir(mode=0o700)
-        except FileExistsError:
-            pass
-        else:
-            path.chmod(0o700)
-            sync_folder(path.parent)
+        while not folder.exists():
+            missing.append(folder)
+            folder = folder.parent
+        for folder in reversed(missing):
+            make_folder(folder)
     except OSError as error:
         message = (
             f"the folder {path} cannot be created: {error.strerror or error}. "
@@ -41,6 +42,18 @@ def make_private_folder(path: Path) -> None:
         )
         raise StoreUnusable(message) from error
     check_private_folder(path)
+
+
+def make_folder(path: Path, *, exist_ok: bool = True) -> None:
+    """Create one folder with mode 0700, durably."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if exist_ok:
+            return
+        raise
+    path.chmod(0o700)
+    sync_folder(path.parent)
 
 
 def check_private_folder(path: Path) -> None:
@@ -53,8 +66,6 @@ def check_private_folder(path: Path) -> None:
     if not stat.S_ISDIR(status.st_mode):
         message = f"{path} is not a folder; point IPYSESSION_STORE at a folder"
         raise StoreUnusable(message)
-    if os.name != "posix":
-        return
     if status.st_uid != os.geteuid():
         message = f"{path} belongs to another user; use a store of your own (IPYSESSION_STORE)"
         raise StoreUnsafe(message)
@@ -65,17 +76,35 @@ def check_private_folder(path: Path) -> None:
 
 def create_private(path: Path, *, append: bool = False) -> int:
     """Create ``path``, which must not exist, and return a descriptor open for writing."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PRIVATE
     descriptor = os.open(path, flags | (os.O_APPEND if append else 0), 0o600)
     os.fchmod(descriptor, 0o600)
     return descriptor
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read it; OSError where it is a link, or anything but a file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _PRIVATE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of ``data``; a full disk shows as OSError, never as a short write."""
-    view = memoryview(data)
+    view = memoryview(data).cast("B")
     while len(view):
         view = view[os.write(descriptor, view) :]
+
+
+def sync_data(descriptor: int) -> None:
+    """Make the content of a file durable."""
+    if hasattr(fcntl, "F_FULLFSYNC"):
+        # macOS: fsync leaves the data in the drive's cache.
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(descriptor)
 
 
 def sync_folder(path: Path) -> None:
@@ -87,26 +116,28 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_new(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
-    """Create ``path`` with ``data``, atomically: it has all of it or does not exist.
+def write_new(path: Path, data: bytes) -> None:
+    """Create ``path`` with ``data``, atomically and durably: it has all of it or does not exist.
 
-    With ``sync`` it is durable on return. Raises FileExistsError where it exists already.
+    Raises FileExistsError where it exists already.
     """
-    temporary = _write_temporary(path, data, sync=sync)
+    temporary = _write_temporary(path, data, sync=True)
     try:
         os.link(temporary, path)
     finally:
         temporary.unlink()
-    if sync:
-        sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def replace(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Replace ``path`` by ``data``, atomically: readers see the old or the new content."""
+def replace(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
+    """Replace ``path`` by ``data``, atomically: readers see the old or the new content.
+
+    With ``sync`` it is durable on return.
+    """
     temporary = _write_temporary(path, data, sync=sync)
     try:
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if sync:
@@ -119,7 +150,7 @@ def _write_temporary(path: Path, data: bytes | memoryview, *, sync: bool) -> Pat
     try:
         write_all(descriptor, data)
         if sync:
-            os.fsync(descriptor)
+            sync_data(descriptor)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -37,14 +38,13 @@ def load_key(*, create: bool) -> bytes | None:
         key = _read(path)
         if key is None and create:
             files.make_private_folder(path.parent)
-            try:
+            # Where another process was first, its key is the one.
+            with contextlib.suppress(FileExistsError):
                 files.write_new(path, secrets.token_bytes(KEY_BYTES))
-            except FileExistsError:
-                pass  # another process was first; its key is the one
             key = _read(path)
+    except (StoreUnsafe, StoreUnusable):
+        raise
     except OSError as error:
-        if isinstance(error, (StoreUnsafe, StoreUnusable)):
-            raise
         message = f"the key {path} cannot be used: {error.strerror or error}"
         raise StoreUnusable(message) from error
     return key
@@ -52,17 +52,17 @@ def load_key(*, create: bool) -> bytes | None:
 
 def _read(path: Path) -> bytes | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        stream = files.open_regular(path)
     except FileNotFoundError:
         return None
-    try:
-        status = os.fstat(descriptor)
-        if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
-            message = f"the key {path} must be yours and readable by you alone; run: chmod 600 {path}"
+    with stream:
+        status = os.fstat(stream.fileno())
+        if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            message = (
+                f"the key {path} must be yours and readable by you alone; run: chmod 600 {path}"
+            )
             raise StoreUnsafe(message)
-        key = os.read(descriptor, KEY_BYTES + 1)
-    finally:
-        os.close(descriptor)
+        key = stream.read(KEY_BYTES + 1)
     if len(key) != KEY_BYTES:
         message = (
             f"the key {path} has {len(key)} bytes instead of {KEY_BYTES}. Move it away to have a "

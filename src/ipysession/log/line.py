@@ -15,33 +15,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
-from ipysession.model import encoding
 from ipysession.model.records import (
     FORMAT_VERSION,
     LAZY_TYPES,
     Record,
     payload_from_json,
-    payload_from_value,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ipysession.model.encoding import BlobRef
+    from ipysession.model.encoding import Resolve
 
 MAC_DIGITS = 40
 FIRST_MAC = "0" * MAC_DIGITS
 
-_TAIL = len(',"mac":""}') + MAC_DIGITS
 _CRC_DIGITS = 8
-_LINE = re.compile(
-    rb'\{"v":(?P<v>\d+),"seq":(?P<seq>\d+),"run":(?P<run>\d+),"t":"(?P<t>[0-9T:.Z-]+)",'
-    rb'"mono":(?P<mono>[0-9.e+-]+),"type":"(?P<type>[a-z0-9_.-]+)","payload":(?P<payload>\{.*\})'
-    rb',"mac":"(?P<mac>[0-9a-f]{40})"\}'
+_TAIL_BYTES = len(',"mac":""}') + MAC_DIGITS
+_HEAD = re.compile(
+    rb'\{"v":([0-9]{1,9}),"seq":([1-9][0-9]{0,14}),"run":([0-9]{1,9}),"t":"([0-9T:.-]{26}Z)",'
+    rb'"mono":([0-9]{1,15}\.[0-9]{6}),"type":"([a-z0-9_.-]{1,99})","payload":(?=\{)'
 )
 """The envelope's keys stand in this order, without spaces: part of the format."""
 
-_START = b'{"v":'
+_TAIL = re.compile(rb'\},"mac":"([0-9a-f]{40})"\}')
 
 
 class Line(NamedTuple):
@@ -50,25 +45,27 @@ class Line(NamedTuple):
     seq: int
     mac: str
     raw: bytes
-    match: re.Match[bytes] | None = None
-    """The envelope's fields, where the line was read rather than written."""
+    head: re.Match[bytes]
+    """The envelope's fields, up to where the payload begins."""
 
     @property
     def body(self) -> bytes:
         """What the mac covers."""
-        return self.raw[:-_TAIL]
+        return self.raw[:-_TAIL_BYTES]
 
 
 def write_line(
     *, seq: int, run: int, t: str, mono: float, kind: str, payload: str, previous: str, key: bytes
-) -> Line:
-    """Make the line of a record. ``payload`` is its JSON text, ``previous`` the mac before."""
+) -> tuple[bytes, str]:
+    """The line of a record, with its newline, and its mac. ``payload`` is the payload's JSON
+    text, ``previous`` the mac before.
+    """
     body = (
         f'{{"v":{FORMAT_VERSION},"seq":{seq},"run":{run},"t":"{t}","mono":{mono:.6f},'
         f'"type":"{kind}","payload":{payload}'
     ).encode("ascii")
     mac = f"{zlib.crc32(body):08x}{keyed_mac(key, previous, body)}"
-    return Line(seq, mac, b'%b,"mac":"%b"}' % (body, mac.encode("ascii")))
+    return b'%b,"mac":"%b"}\n' % (body, mac.encode("ascii")), mac
 
 
 def keyed_mac(key: bytes, previous: str, body: bytes) -> str:
@@ -78,34 +75,43 @@ def keyed_mac(key: bytes, previous: str, body: bytes) -> str:
 
 def check_line(raw: bytes) -> Line | None:
     """The line, if it is whole and its checksum holds, else None."""
-    match = _LINE.fullmatch(raw)
-    if match is None:
+    head = _HEAD.match(raw)
+    if head is None:
         return None
-    mac = match["mac"].decode("ascii")
-    if int(mac[:_CRC_DIGITS], 16) != zlib.crc32(raw[:-_TAIL]):
+    tail = _TAIL.fullmatch(raw, len(raw) - _TAIL_BYTES - 1)
+    if tail is None:
         return None
-    return Line(int(match["seq"]), mac, raw, match)
+    mac = tail[1].decode("ascii")
+    if int(mac[:_CRC_DIGITS], 16) != zlib.crc32(raw[:-_TAIL_BYTES]):
+        return None
+    return Line(int(head[2]), mac, raw, head)
 
 
 def salvage(raw: bytes) -> list[Line]:
-    """Whole lines inside a damaged one: a lost newline fuses two lines, a torn one may be
-    followed by a whole one. A brace, a quote and ``v`` begin a record and cannot stand inside
-    a JSON string, where quotes are escaped, so each place where they stand may be a start.
+    """Whole lines at the end of a damaged one: a lost newline fuses two lines, a torn line may
+    be followed by a whole one.
+
+    A cell may display our own lines as JSON, so that they stand inside a payload, byte by
+    byte. Such a copy must not count as a record: a line counts only where it ends the
+    damaged one, or where the next whole line begins (at most one byte, the damaged newline,
+    lies between), and no line counts that is older than the line that it stands behind.
     """
+    starts = list(_HEAD.finditer(raw))
+    oldest = int(starts[0][2]) if starts and starts[0].start() == 0 else 0
     found: list[Line] = []
-    start = raw.find(_START)
-    while start != -1:
-        end = raw.find(b'"}', raw.find(b',"mac":"', start))
-        while end != -1:
-            line = check_line(raw[start : end + 2])
-            if line is not None:
-                found.append(line)
-                break
-            mac = raw.find(b',"mac":"', end)
-            end = raw.find(b'"}', mac) if mac != -1 else -1
-        following = start + (len(line.raw) if end != -1 and line is not None else 1)
-        start = raw.find(_START, following)
+    end = len(raw)
+    while (line := _ending_at(end, raw, starts) or _ending_at(end - 1, raw, starts)) is not None:
+        if line.seq >= oldest:
+            found.insert(0, line)
+        end = raw.rindex(line.raw, 0, end)
     return found
+
+
+def _ending_at(end: int, raw: bytes, starts: list[re.Match[bytes]]) -> Line | None:
+    if _TAIL.fullmatch(raw, end - _TAIL_BYTES - 1, end) is None:
+        return None
+    lines = (check_line(raw[start.start() : end]) for start in starts if start.end() < end)
+    return next((line for line in lines if line is not None), None)
 
 
 def is_authentic(line: Line, previous: str, key: bytes) -> bool:
@@ -113,31 +119,18 @@ def is_authentic(line: Line, previous: str, key: bytes) -> bool:
     return line.mac[_CRC_DIGITS:] == keyed_mac(key, previous, line.body)
 
 
-def parse_line(line: Line, blob: Callable[[BlobRef], object], session: str = "") -> Record:
+def parse_line(line: Line, blob: Resolve, session: str = "") -> Record:
     """The record of a checked line. ``blob`` fetches parts that lie in blobs; ``session`` is
     the id that the record is given.
 
-    Raises ValueError where the payload is not JSON (a forged line: its checksum holds).
+    Raises ValueError where the content is not ours (a forged line: its checksum holds).
     """
-    match = line.match or _LINE.fullmatch(line.raw)
-    if match is None:
-        message = f"not a line of the log: {line.raw[:80]!r}"
-        raise ValueError(message)
-    version, kind, raw = int(match["v"]), match["type"].decode("ascii"), match["payload"]
-    if b'{"$blob":' in raw:
-        value = encoding.loads(raw, None if kind in LAZY_TYPES else blob)
-        payload = payload_from_value(version, kind, value)
-    else:
-        payload = payload_from_json(version, kind, raw)
-    return Record.trusted(
-        {
-            "v": version,
-            "seq": line.seq,
-            "run": int(match["run"]),
-            "t": match["t"].decode("ascii"),
-            "mono": float(match["mono"]),
-            "type": kind,
-            "payload": payload,
-            "session": session,
-        }
+    v, _, run, t, mono, name = line.head.groups()
+    version, kind = int(v), name.decode("ascii")
+    raw = line.raw[line.head.end() : -_TAIL_BYTES]
+    payload = payload_from_json(version, kind, raw, None if kind in LAZY_TYPES else blob)
+    record = Record(
+        line.seq, int(run), t.decode("ascii"), float(mono), kind, payload, version, session
     )
+    record.time  # noqa: B018 - raises ValueError where the text is no time
+    return record

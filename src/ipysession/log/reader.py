@@ -8,24 +8,36 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from ipysession.errors import BlobDamaged, BlobMissing
+from ipysession.log import files
 from ipysession.log.line import FIRST_MAC, Line, check_line, is_authentic, parse_line, salvage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ipysession.log.blobs import Blobs
     from ipysession.model.encoding import BlobRef
     from ipysession.model.records import Record
 
-SEGMENT = re.compile(r"\d{6}\.jsonl")
+SEGMENT = re.compile(r"[0-9]{6}\.jsonl")
 
 DamageKind = Literal[
-    "torn", "damaged", "missing", "conflict", "forged", "unproven", "truncated", "blob"
+    "torn",
+    "damaged",
+    "unreadable",
+    "missing",
+    "conflict",
+    "forged",
+    "unproven",
+    "truncated",
+    "blob",
 ]
+"""docs/log-format.md tells what each means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,141 +86,191 @@ def segments(folder: Path) -> list[Path]:
 
 
 def read_log(
-    folder: Path, blobs: Blobs, *, key: bytes | None = None, session: str = ""
+    folder: Path,
+    blobs: Blobs,
+    *,
+    key: bytes | None = None,
+    session: str = "",
+    promised: Head | None = None,
 ) -> LogContents:
     """Read the log in ``folder``. With ``key`` each record's authenticity is checked too.
 
-    ``session`` is the id that the records are given.
+    ``session`` is the id that the records are given. ``promised`` is a head that the log is
+    known to have had: what it lacks of that is reported.
     """
-    damage: list[Damage] = []
-    lines = _ordered(list(_lines(folder, damage)), damage)
-    unproven = None if key is None else _check_chain(lines, key, damage)
+    reader = _Reader(blobs, key, session)
+    for path in segments(folder):
+        for line in _lines(path, reader.damage):
+            reader.take(line)
+    return reader.contents(promised)
 
-    def resolve(ref: BlobRef) -> object:
+
+class _Reader:
+    """Takes lines in the order in which they stand in the files."""
+
+    def __init__(self, blobs: Blobs, key: bytes | None, session: str) -> None:
+        self.damage: list[Damage] = []
+        self._blobs = blobs
+        self._key = key
+        self._session = session
+        self._records: list[Record] = []
+        self._macs: dict[int, str] = {0: FIRST_MAC}
+        self._orphans: list[Line] = []
+        self._forged: list[int] = []
+        self._conflicts: list[int] = []
+
+    def take(self, line: Line) -> Record | None:
+        """Take one line and return its record, if it is new. A line that stands twice,
+        identical, was written again after a failed sync and counts once.
+        """
+        known = self._macs.setdefault(line.seq, line.mac)
+        if known is not line.mac:
+            if known != line.mac:
+                self._conflicts.append(line.seq)
+            return None
+        if self._key is not None:
+            previous = self._macs.get(line.seq - 1)
+            if previous is None:
+                self._orphans.append(line)  # its predecessor may stand further on
+            elif not is_authentic(line, previous, self._key):
+                self._forged.append(line.seq)
         try:
-            return blobs.resolve(ref)
+            record = parse_line(line, self._resolve, self._session)
+        except ValueError as error:
+            self.damage.append(Damage("damaged", f"record {line.seq} is not ours: {error}"))
+            return None
+        self._records.append(record)
+        return record
+
+    def contents(self, promised: Head | None) -> LogContents:
+        """All that was taken, ordered, and what is wrong with it."""
+        last = max(self._macs)
+        head = Head(last, self._macs[last])
+        self._report("conflict", "two versions, of which the first counts, of", self._conflicts)
+        if len(self._macs) <= last:
+            for before, after in pairwise(sorted(self._macs)):
+                if after > before + 1:
+                    gap = _span(before + 1, after - 1)
+                    self.damage.append(Damage("missing", f"the log lacks {gap}"))
+        unproven = None if self._key is None else self._prove_orphans(self._key)
+        if promised is not None:
+            self._check_promise(promised, head)
+        self._records.sort(key=_seq)
+        return LogContents(tuple(self._records), tuple(self.damage), head, unproven)
+
+    def _prove_orphans(self, key: bytes) -> frozenset[int]:
+        gaps = []
+        for line in self._orphans:
+            previous = self._macs.get(line.seq - 1)
+            if previous is None:
+                gaps.append(line.seq)
+            elif not is_authentic(line, previous, key):
+                self._forged.append(line.seq)
+        self._report("forged", "not written with this user's key, or moved:", self._forged)
+        self._report("unproven", "not provable, since what stood before is missing:", gaps)
+        return frozenset(self._forged + gaps)
+
+    def _check_promise(self, promised: Head, head: Head) -> None:
+        if promised.seq > head.seq:
+            gone = _span(head.seq + 1, promised.seq)
+            detail = f"the log once had {promised.seq} records; gone from its end: {gone}"
+            self.damage.append(Damage("truncated", detail))
+        elif self._macs.get(promised.seq, promised.mac) != promised.mac:
+            detail = f"record {promised.seq} is another one than the log once had there"
+            self.damage.append(Damage("truncated", detail))
+
+    def _report(self, kind: DamageKind, what: str, numbers: Iterable[int]) -> None:
+        """One damage for each unbroken range of ``numbers``."""
+        first = last = 0
+        for number in (*sorted(numbers), 0):
+            if first and number not in {last, last + 1}:
+                self.damage.append(Damage(kind, f"{what} {_span(first, last)}"))
+                first = 0
+            first, last = first or number, number
+
+    def _resolve(self, ref: BlobRef) -> object:
+        try:
+            return self._blobs.resolve(ref)
         except (BlobMissing, BlobDamaged) as error:
-            damage.append(Damage("blob", str(error)))
+            self.damage.append(Damage("blob", str(error)))
             return "" if ref.media == "text" else None
 
-    records = []
-    for line in lines:
-        try:
-            records.append(parse_line(line, resolve, session))
-        except ValueError as error:
-            damage.append(Damage("damaged", f"record {line.seq} has no payload: {error}"))
-    head = Head(lines[-1].seq, lines[-1].mac) if lines else Head()
-    return LogContents(tuple(records), tuple(damage), head, unproven)
+
+_seq = attrgetter("seq")
 
 
-def read_head(folder: Path) -> Head:
-    """Where the chain stands, without parsing any payload."""
-    lines = _ordered(list(_lines(folder, [])), [])
-    return Head(lines[-1].seq, lines[-1].mac) if lines else Head()
+def _span(first: int, last: int) -> str:
+    return f"record {first}" if first == last else f"records {first} to {last}"
 
 
-def read_last(folder: Path, blobs: Blobs, steps: int) -> tuple[Record, ...]:
+def read_last(folder: Path, blobs: Blobs, steps: int, *, session: str = "") -> tuple[Record, ...]:
     """The records of (at least) the last ``steps`` steps, read from the end of the log.
 
-    Costs the bytes of those records, however long the log is. Damaged lines are passed over:
-    `read_log` reports them.
+    Costs the bytes of those records, however long the log is. Damage is passed over:
+    `read_log` reports it. ``session`` is the id that the records are given.
     """
-    found: dict[int, Record] = {}
-    seen = 0
+    reader = _Reader(blobs, None, session)
     for raw in _lines_backwards(folder):
-        lines = [line] if (line := check_line(raw)) else salvage(raw)
-        for line in lines:
-            record = parse_line(line, blobs.resolve)
-            if line.seq not in found:
-                found[line.seq] = record
-                seen += record.type == "step.started"
-        if seen >= steps:
+        line = check_line(raw)
+        for whole in salvage(raw) if line is None else (line,):
+            record = reader.take(whole)
+            steps -= record is not None and record.type == "step.started"
+        if steps <= 0:
             break
-    return tuple(found[seq] for seq in sorted(found))
+    return reader.contents(None).records
 
 
-def _lines(folder: Path, damage: list[Damage]) -> Iterator[Line]:
-    for path in segments(folder):
-        data = path.read_bytes()
-        offset = 0
-        pieces = data.split(b"\n")
-        for number, raw in enumerate(pieces, start=1):
-            is_tail = number == len(pieces)
-            if raw:
-                line = check_line(raw)
+def _lines(path: Path, damage: list[Damage]) -> Iterator[Line]:
+    """The whole lines of a segment."""
+    number = offset = 0
+    try:
+        with files.open_regular(path) as stream:
+            for number, raw in enumerate(stream, start=1):
+                line = check_line(raw[:-1] if raw[-1] == _NEWLINE else raw)
                 if line is not None:
                     yield line
                 else:
-                    yield from _broken(path.name, number, offset, raw, damage, is_tail=is_tail)
-            elif not is_tail:
-                damage.append(Damage("damaged", "an empty line", path.name, number, offset, 0))
-            offset += len(raw) + 1
+                    yield from _broken(path.name, number, offset, raw, damage)
+                offset += len(raw)
+    except OSError as error:
+        detail = f"the segment cannot be read from here on: {error.strerror or error}"
+        damage.append(Damage("unreadable", detail, path.name, number + 1, offset))
 
 
-def _broken(
-    segment: str, number: int, offset: int, raw: bytes, damage: list[Damage], *, is_tail: bool
-) -> list[Line]:
-    whole = salvage(raw)
-    if is_tail and not whole:
-        detail = f"the last {len(raw)} bytes are a record that was not written to its end"
-        damage.append(Damage("torn", detail, segment, number, offset, len(raw)))
+_NEWLINE = 10
+
+
+def _broken(segment: str, number: int, offset: int, raw: bytes, damage: list[Damage]) -> list[Line]:
+    is_tail = raw[-1] != _NEWLINE
+    content = raw.removesuffix(b"\n")
+    whole = salvage(content)
+    kind: DamageKind = "damaged"
+    if not content:
+        detail = "an empty line"
+    elif is_tail and not whole:
+        kind, detail = "torn", f"the last {len(content)} bytes are no whole record"
     else:
-        detail = f"{len(raw)} bytes do not match their checksum"
+        detail = f"{len(content)} bytes do not match their checksum"
         if whole:
             detail += f"; whole records inside: {', '.join(str(line.seq) for line in whole)}"
-        damage.append(Damage("damaged", detail, segment, number, offset, len(raw)))
+    damage.append(Damage(kind, detail, segment, number, offset, len(content)))
     return whole
-
-
-def _ordered(lines: list[Line], damage: list[Damage]) -> list[Line]:
-    """Order by ``seq``; a record that stands twice, identical, was written again after a
-    failed sync and counts once."""
-    by_seq: dict[int, Line] = {}
-    for line in lines:
-        other = by_seq.setdefault(line.seq, line)
-        if other is not line and other.raw != line.raw:
-            damage.append(Damage("conflict", f"two different records have the number {line.seq}"))
-    ordered = [by_seq[seq] for seq in sorted(by_seq)]
-    expected = 1
-    for line in ordered:
-        if line.seq != expected:
-            damage.append(Damage("missing", _missing(expected, line.seq - 1)))
-        expected = line.seq + 1
-    return ordered
-
-
-def _missing(first: int, last: int) -> str:
-    return f"record {first} is missing" if first == last else f"records {first} to {last} are missing"
-
-
-def _check_chain(lines: list[Line], key: bytes, damage: list[Damage]) -> frozenset[int]:
-    unproven: set[int] = set()
-    previous = Head()
-    for line in lines:
-        follows = line.seq == previous.seq + 1
-        if not is_authentic(line, previous.mac, key):
-            unproven.add(line.seq)
-            if follows:
-                detail = f"record {line.seq} was not written with this user's key, or was moved"
-                damage.append(Damage("forged", detail))
-            else:
-                detail = f"record {line.seq} follows a gap, so its place cannot be proven"
-                damage.append(Damage("unproven", detail))
-        previous = Head(line.seq, line.mac)
-    return frozenset(unproven)
 
 
 def _lines_backwards(folder: Path, block: int = 64 * 1024) -> Iterator[bytes]:
     for path in reversed(segments(folder)):
-        with path.open("rb") as stream:
-            position = stream.seek(0, 2)
-            rest = b""
-            while position:
-                size = min(block, position)
-                position -= size
-                stream.seek(position)
-                head, *whole = (stream.read(size) + rest).split(b"\n")
-                yield from (raw for raw in reversed(whole) if raw)
-                rest = head
-            if rest:
-                yield rest
+        try:
+            with files.open_regular(path) as stream:
+                position = stream.seek(0, 2)
+                rest = b""
+                while position:
+                    # A line that is longer than all that was read so far: read more at once.
+                    size = min(max(block, len(rest)), position)
+                    position -= size
+                    stream.seek(position)
+                    rest, *whole = (stream.read(size) + rest).split(b"\n")
+                    yield from (raw for raw in reversed(whole) if raw)
+                if rest:
+                    yield rest
+        except OSError:
+            continue  # as all damage, it is `read_log` that reports it

@@ -3,38 +3,37 @@
 A record is written by one ``os.write`` in the caller's thread; a background thread makes
 groups of records durable. What the disk refuses stays in memory, in order, is told once,
 and is retried; the caller is never disturbed.
+
+An interrupt (KeyboardInterrupt) may strike between any two instructions of the caller's
+thread. So every step is committed by a single assignment or a single ``append``, and all
+else is derived: the head from the queue, what still waits from ``_written``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import threading
 import time
 from collections import deque
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ipysession.log import files
-from ipysession.log.blobs import is_large
+from ipysession.log.blobs import PART_LIMIT, rests_on_blobs
 from ipysession.log.line import write_line
 from ipysession.log.reader import SEGMENT, Head
 from ipysession.model import encoding
-from ipysession.model.records import (
-    FORMAT_VERSION,
-    LAZY_TYPES,
-    Record,
-    payload_to_value,
-    utc_now,
-)
+from ipysession.model.records import LAZY_TYPES, Record, payload_to_value, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ipysession.log.blobs import Blobs
-    from ipysession.log.line import Line
     from ipysession.model.payloads import Payload
 
 _GROUP_SECONDS = 0.05
@@ -42,6 +41,8 @@ _GROUP_SECONDS = 0.05
 
 _RETRY_SECONDS = 1.0
 """How often a disk that refuses is tried again."""
+
+_logger = logging.getLogger(__name__)
 
 
 class SyncPolicy(StrEnum):
@@ -56,22 +57,28 @@ class SyncPolicy(StrEnum):
 
 
 class _Entry(NamedTuple):
-    """A record on its way to the disk."""
+    """A record that is not durable yet."""
 
-    line: Line
     record: Record
+    data: bytes
+    """Its line, with the newline."""
+    mac: str
+    blobs: tuple[str, ...]
+    """Blobs that must become durable before it."""
 
 
 class Log:
     """The log of one session, open for appending by one process.
 
-    ``head`` is where the chain stands. ``on_durable`` is called in the background thread with
-    the records that became durable and returns the seconds after which it wants to be called
-    again, or None. ``on_trouble`` is called once when the disk begins to refuse (with the
-    error) and once when all has been written after all (with None).
+    ``head`` is where the chain stands. ``on_durable`` is called with the records that became
+    durable, in the thread that made them so, and returns the seconds after which it wants to
+    be called again, or None. ``on_trouble`` is called once when the disk begins to refuse
+    (with the error) and once when all has been written after all (with None): in the
+    background thread or in `acknowledge`, whichever comes first, and never while a lock is
+    held, so it may append. What either of them raises is logged and harms nothing.
     """
 
-    def __init__(  # noqa: PLR0913 - one long-lived object with all it depends on, named
+    def __init__(
         self,
         folder: Path,
         *,
@@ -81,8 +88,8 @@ class Log:
         session: str = "",
         run: int = 0,
         policy: SyncPolicy = SyncPolicy.BACKGROUND,
-        on_durable: Callable[[list[Record]], float | None] = lambda records: None,  # noqa: ARG005
-        on_trouble: Callable[[OSError | None], None] = lambda error: None,  # noqa: ARG005
+        on_durable: Callable[[list[Record]], float | None] = lambda _: None,
+        on_trouble: Callable[[OSError | None], None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self._blobs = blobs
@@ -94,20 +101,26 @@ class Log:
         self._on_trouble = on_trouble
         self._started = time.monotonic()
         self._process = os.getpid()
+
+        # Guarded by _lock, which is held for microseconds.
         self._lock = threading.RLock()
-        self._written = head
-        self._pending: deque[_Entry] = deque()
-        self._unsynced: list[_Entry] = []
-        self._unsynced_blobs: list[str] = []
+        self._queue: deque[_Entry] = deque()
+        self._durable = head
+        self._written = head.seq
         self._descriptor: int | None = None
-        self._retired: list[int] = []
-        self._size = 0
-        self._folder_synced = True
+        self._opened: dict[int, os.stat_result] = {}
+        self._newest_segment = 0
         self._troubled = False
-        self._sync_lock = threading.Lock()
+
+        # Guarded by _sync_lock, which is held while the disk works. Taken before _lock.
+        self._sync_lock = threading.RLock()
+        self._synced_segment = 0
+        self._call_again: float | None = None
+
+        self._news_lock = threading.RLock()
+        self._news: deque[OSError | None] = deque()
         self._wake = threading.Event()
-        self._closing = False
-        self._again: float | None = None
+        self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     # -- appending ---------------------------------------------------------------------
@@ -120,223 +133,247 @@ class Log:
         record's page earlier; a blob that a power cut took is then found missing when it is
         read, never guessed.)
 
-        Interrupting it at any point (KeyboardInterrupt) leaves the log consistent: the head
-        is derived from the queue, and a line that is written twice is read once.
+        Raises TypeError for a payload that JSON cannot hold, and RuntimeError in a forked
+        child and after `close`. Interrupting it at any point leaves the log consistent: the
+        record is in it, or it is not, and a line that was written twice is read once.
         """
-        if os.getpid() != self._process:
+        if self._is_in_forked_child:
             message = "a forked child must not write its parent's log"
             raise RuntimeError(message)
         with self._lock:
+            if self._closing.is_set():
+                message = "the log is closed; open the session again to append to it"
+                raise RuntimeError(message)
             text = self._encode(payload)
             head = self.head
-            seq, t, mono = head.seq + 1, utc_now(), time.monotonic() - self._started
-            line = write_line(
+            seq, kind, t = head.seq + 1, payload.type, utc_now()
+            mono = round(time.monotonic() - self._started, 6)
+            data, mac = write_line(
                 seq=seq,
                 run=self.run,
                 t=t,
                 mono=mono,
-                kind=payload.type,
+                kind=kind,
                 payload=text,
                 previous=head.mac,
                 key=self._key,
             )
-            record = Record.trusted(
-                {
-                    "v": FORMAT_VERSION,
-                    "seq": seq,
-                    "run": self.run,
-                    "t": t,
-                    "mono": mono,
-                    "type": payload.type,
-                    "payload": payload,
-                    "session": self._session,
-                }
-            )
-            self._unsynced_blobs.extend(blobs)
-            self._pending.append(_Entry(line, record))
-            self._drain()
+            record = Record(seq, self.run, t, mono, kind, payload, session=self._session)
+            self._queue.append(_Entry(record, data, mac, tuple(blobs)))
+            if not self._troubled:  # else the background thread tries again, once a second
+                self._drain()
         self._wake_thread()
         return record
 
     def _encode(self, payload: Payload) -> str:
         value = payload_to_value(payload)
-        if payload.type not in LAZY_TYPES or not is_large(value):
+        if payload.type not in LAZY_TYPES or not rests_on_blobs(value):
             text = encoding.dumps(value)
-            if len(text) <= _LINE_LIMIT:
+            if len(text) <= PART_LIMIT:
                 return text
-        try:
+        with contextlib.suppress(OSError):
             return encoding.dumps_with_blobs(self._blobs.externalize(value, sync=self._syncs))
-        except OSError as error:
-            # A blob that the disk refuses must not lose the record: its parts stay in line.
-            self._tell(error)
-            return encoding.dumps(value)
+        # A blob that the disk refuses must not lose the record: its parts stay in line.
+        return encoding.dumps_with_blobs(value)
 
     @property
     def head(self) -> Head:
         """Where the chain stands, counting records that wait for the disk."""
         with self._lock:
-            if not self._pending:
-                return self._written
-            last = self._pending[-1].line
-            return Head(last.seq, last.mac)
+            if not self._queue:
+                return self._durable
+            last = self._queue[-1]
+            return Head(last.record.seq, last.mac)
 
     @property
     def waiting(self) -> int:
         """How many records the disk has not taken yet."""
-        return len(self._pending)
+        with self._lock:
+            return self.head.seq - self._written
+
+    def not_durable(self) -> list[Record]:
+        """The newest records: those that are not known to be durable."""
+        with self._lock:
+            return [entry.record for entry in self._queue]
 
     @property
     def _syncs(self) -> bool:
         return self.policy is not SyncPolicy.OFF
 
     def acknowledge(self) -> None:
-        """The end of a cell: with the strict policy, wait until all is durable."""
+        """The end of a cell: with the strict policy, wait until all is durable. Trouble that
+        was not told yet is told.
+        """
         if self.policy is SyncPolicy.STRICT:
             self.sync()
+        self._tell_news()
 
     # -- writing -----------------------------------------------------------------------
 
     def _drain(self) -> None:
-        while self._pending:
-            entry = self._pending[0]
+        """Write what waits, in order, until the disk refuses."""
+        newest_first = islice(reversed(self._queue), self.waiting)
+        for entry in reversed([*newest_first]):
             try:
-                self._write(entry.line.raw + b"\n")
+                self._write(entry.data)
             except OSError as error:
-                self._tell(error)
+                self._note_trouble(error)
                 return
-            self._written = Head(entry.line.seq, entry.line.mac)
-            self._unsynced.append(entry)
-            self._pending.popleft()
-        if self._troubled:
-            self._tell(None)
+            self._written = entry.record.seq
+        self._note_trouble(None)
 
     def _write(self, data: bytes) -> None:
         descriptor = self._descriptor
         if descriptor is None:
             descriptor = self._open_segment()
+        # Unless all goes well, the next record goes to a new segment, whatever strikes here.
+        self._descriptor = None
+        status = os.fstat(descriptor)
+        if not status.st_nlink or not os.path.samestat(status, self._opened[descriptor]):
+            # Deleted, or the user's code closed it and the number is another file's by now.
+            self._write_again()
+            raise OSError(errno.ENOENT, "the log's file was taken away")
         try:
-            count = os.write(descriptor, data)
-            if count != len(data):
-                # A full disk takes a part and raises nothing.
-                message = f"the disk took {count} of {len(data)} bytes"
-                raise OSError(errno.ENOSPC, message)
+            _write_at_once(descriptor, data)
         except OSError:
-            self._take_back(descriptor)
+            with contextlib.suppress(OSError):
+                if os.fstat(descriptor).st_size != status.st_size:
+                    os.ftruncate(descriptor, status.st_size)
+                self._descriptor = descriptor
             raise
-        self._size += count
-
-    def _take_back(self, descriptor: int) -> None:
-        """Cut off a half-written line; where that fails, go on in a new segment."""
-        try:
-            if os.fstat(descriptor).st_size != self._size:
-                os.ftruncate(descriptor, self._size)
-        except OSError:
-            self._retire()
-
-    def _retire(self) -> None:
-        if self._descriptor is not None:
-            self._retired.append(self._descriptor)
-            self._descriptor = None
+        self._descriptor = descriptor
 
     def _open_segment(self) -> int:
         taken = [path.name for path in self._folder.iterdir() if SEGMENT.fullmatch(path.name)]
-        number = max((int(name[:6]) for name in taken), default=0)
-        while True:
-            number += 1
-            try:
-                descriptor = files.create_private(
-                    self._folder / f"{number:06d}.jsonl", append=True
-                )
-            except FileExistsError:
-                continue
-            break
-        self._descriptor, self._size, self._folder_synced = descriptor, 0, False
+        number = max((int(name[:6]) for name in taken), default=0) + 1
+        descriptor = files.create_private(self._folder / f"{number:06d}.jsonl", append=True)
+        self._newest_segment = number
+        self._opened[descriptor] = os.fstat(descriptor)
         return descriptor
 
-    def _tell(self, error: OSError | None) -> None:
-        troubled = error is not None
-        if troubled != self._troubled:
-            self._troubled = troubled
-            self._on_trouble(error)
+    def _write_again(self) -> None:
+        """Nothing that is not durable counts as written any more."""
+        self._descriptor = None
+        self._written = self._durable.seq
 
     # -- durability --------------------------------------------------------------------
 
     def sync(self) -> bool:
         """Write what waits and make all of it durable. False where the disk refused."""
+        if self._is_in_forked_child:
+            return True
         with self._sync_lock:
-            with self._lock:
-                self._drain()
-                descriptor, entries = self._descriptor, list(self._unsynced)
-                blobs = list(self._unsynced_blobs)
-                folder_synced = self._folder_synced
-            if entries and descriptor is not None and self._syncs:
-                try:
-                    for name in blobs:
-                        # One that was deleted meanwhile is reported when it is read.
-                        with contextlib.suppress(FileNotFoundError):
-                            self._blobs.sync(name)
-                    _fdatasync(descriptor)
-                    if not folder_synced:
-                        files.sync_folder(self._folder)
-                except OSError as error:
-                    self._distrust(error)
-                    return False
-            with self._lock:
-                self._folder_synced = self._folder_synced or folder_synced or bool(entries)
-                del self._unsynced[: len(entries)]
-                del self._unsynced_blobs[: len(blobs)]
-                waiting = len(self._pending)
-            self._again = self._on_durable([entry.record for entry in entries])
-            return not waiting
+            # After a failed sync nothing of that file is trusted: try a new one at once.
+            done = self._sync_once() or self._sync_once()
+        self._tell_news()
+        return done
 
-    def _distrust(self, error: OSError) -> None:
-        """After a failed sync the kernel may have dropped pages: write all again elsewhere."""
+    def _sync_once(self) -> bool:
         with self._lock:
-            self._retire()
-            self._pending.extendleft(reversed(self._unsynced))
-            self._unsynced.clear()
-            self._tell(error)
+            self._drain()
+            done, newest, current = not self.waiting, self._newest_segment, self._descriptor
+            opened = list(self._opened)
+            group = [entry for entry in self._queue if entry.record.seq <= self._written]
+        if group and self._syncs:
+            try:
+                self._make_durable(group, opened, newest)
+            except OSError as error:
+                # The system may have dropped the pages and count them as written.
+                with self._lock:
+                    self._write_again()
+                    self._note_trouble(error)
+                    self._close_files(opened)
+                return False
+        with self._lock:
+            for entry in group:
+                self._durable = Head(entry.record.seq, entry.mac)
+                self._queue.popleft()
+            self._close_files(descriptor for descriptor in opened if descriptor != current)
+        self._call_again = self._say_durable([entry.record for entry in group])
+        return done
+
+    def _make_durable(self, group: list[_Entry], opened: list[int], newest: int) -> None:
+        for name in dict.fromkeys(name for entry in group for name in entry.blobs):
+            self._blobs.sync(name)
+        for descriptor in opened:
+            files.sync_data(descriptor)
+        if newest > self._synced_segment:
+            files.sync_folder(self._folder)
+            self._synced_segment = newest
+
+    def _close_files(self, descriptors: Iterable[int]) -> None:
+        for descriptor in descriptors:
+            opened = self._opened.pop(descriptor)
+            with contextlib.suppress(OSError):
+                # The user's code may have closed it, and opened a file with the same number.
+                if os.path.samestat(os.fstat(descriptor), opened):
+                    os.close(descriptor)
 
     def _wake_thread(self) -> None:
-        if self._thread is None and not self._closing:
+        if self._thread is None or not self._thread.is_alive():
             thread = threading.Thread(target=self._run, name="ipysession-log", daemon=True)
-            self._thread = thread
-            thread.start()
+            with contextlib.suppress(RuntimeError):  # no threads to be had, or Python exits
+                thread.start()
+                self._thread = thread
         self._wake.set()
 
     def _run(self) -> None:
-        while not self._closing:
-            timeout = _RETRY_SECONDS if self._pending or self._unsynced else self._again
-            self._wake.wait(timeout)
-            self._wake.clear()
-            if self._closing:
+        while True:
+            if self._troubled:
+                self._closing.wait(_RETRY_SECONDS)
+            else:
+                self._wake.wait(self._call_again)
+                self._wake.clear()
+                self._closing.wait(_GROUP_SECONDS)
+            if self._closing.is_set():
                 return
-            if self._wake_soon():
-                self.sync()
-
-    def _wake_soon(self) -> bool:
-        """Let a group gather; false where the log was closed meanwhile."""
-        time.sleep(_GROUP_SECONDS)
-        return not self._closing
+            self.sync()
 
     def close(self) -> bool:
         """Write and sync what is left and stop the thread. False where records were refused."""
-        self._closing = True
+        if self._is_in_forked_child:
+            return True
+        with self._lock:
+            self._closing.set()
         self._wake.set()
-        thread, self._thread = self._thread, None
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=10)
+            thread.join()
         done = self.sync()
         with self._lock:
-            self._retire()
-            for descriptor in self._retired:
-                os.close(descriptor)
-            self._retired.clear()
-        return done and not self._pending
+            self._descriptor = None
+            self._close_files(list(self._opened))
+        return done
+
+    @property
+    def _is_in_forked_child(self) -> bool:
+        return os.getpid() != self._process
+
+    # -- telling -----------------------------------------------------------------------
+
+    def _note_trouble(self, error: OSError | None) -> None:
+        if self._troubled != (error is not None):
+            self._troubled = error is not None
+            self._news.append(error)
+
+    def _tell_news(self) -> None:
+        with self._news_lock:
+            while self._news:
+                try:
+                    self._on_trouble(self._news.popleft())
+                except Exception:
+                    _logger.exception("telling of trouble with the log failed")
+
+    def _say_durable(self, records: list[Record]) -> float | None:
+        try:
+            return self._on_durable(records)
+        except Exception:
+            _logger.exception("what follows a sync of the log failed")
+            return None
 
 
-_LINE_LIMIT = 256 * 1024
-
-
-def _fdatasync(descriptor: int) -> None:
-    getattr(os, "fdatasync", os.fsync)(descriptor)
+def _write_at_once(descriptor: int, data: bytes) -> None:
+    count = os.write(descriptor, data)
+    if count != len(data):
+        # A full disk takes a part and raises nothing.
+        raise OSError(errno.ENOSPC, f"the disk took {count} of {len(data)} bytes")

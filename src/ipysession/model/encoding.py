@@ -7,10 +7,11 @@ ASCII, so one byte is one character and U+2028 or a lone surrogate cannot break 
 
 ======================  =====================================================
 ``{"$float": "nan"}``   ``nan``, ``inf`` or ``-inf``
-``{"$int": "0x…"}``     an integer with more than 1,000 decimal digits, in hex (only
-                        where JSON text cannot be written without it)
-``{"$json": "…"}``      the JSON text of a value nested deeper than 64 levels
-``{"$esc": {…}}``       an object of the user's whose only key begins with ``$``
+``{"$int": "0x…"}``     an integer with more than 640 decimal digits, in hex
+``{"$flat": […]}``      a value nested deeper than 64 levels, as the flat list of its
+                        containers, innermost first; ``{"$at": 3}`` inside stands for
+                        the container at index 3, the last one is the value
+``{"$esc": {…}}``       an object of the user's that looks like a wrapper
 ``{"$blob": "…", …}``   a part that lies in a blob (see `BlobRef`)
 ======================  =====================================================
 """
@@ -19,16 +20,20 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 MAX_DEPTH = 64
 """Levels of nesting that are written as plain JSON."""
 
-_HUGE_INT = 10**1000
-"""Python refuses to turn more than 4,300 digits into text; far below that we use hex."""
+_HUGE_INT = 10**640
+"""Python turns this many digits into text however its limit is set; beyond, we use hex."""
+
+_BLOB_KEYS = {"$blob", "size", "media"}
+
+_DIGITS_THAT_READERS_TAKE = 4300
+"""Python's limit where nobody changed it."""
 
 
 class BlobRef(NamedTuple):
@@ -43,38 +48,49 @@ class BlobRef(NamedTuple):
     media: str
 
 
+Resolve = Callable[[BlobRef], Any]
+"""Fetches the value that a reference stands for."""
+
+
 def dumps(value: Any) -> str:
     """Encode ``value`` as one line of ASCII JSON; `loads` gives an equal value back.
 
     ``value`` consists of dicts with string keys, lists, strings, numbers, booleans and
-    None. Raises TypeError for anything else.
+    None. Raises TypeError for anything else. (Tuples become lists, and keys that are
+    numbers become strings, as JSON has it.)
     """
     try:
         text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError):
         return dumps_with_blobs(value)
-    if '"$' in text or _is_deep(value, text):
+    if '"$' in text or _is_deep(value, text) or _digits_are_unlimited():
         return dumps_with_blobs(value)
     return text
 
 
-def loads(text: str | bytes, blob: Callable[[BlobRef], Any] | None = None) -> Any:
+def loads(text: str | bytes, blob: Resolve | None = None, *, unwrapping: bool = True) -> Any:
     """Decode what `dumps` wrote. ``blob`` turns a `BlobRef` into its value; without it
-    the `BlobRef` itself is returned in its place. Raises ValueError on malformed text.
+    the `BlobRef` itself is returned in its place. Without ``unwrapping`` the wrappers are
+    returned as they stand. Raises ValueError on malformed text.
     """
-    value = json.loads(text)
-    wrapped = b'"$' in text if isinstance(text, bytes) else '"$' in text
-    return unwrap(value, blob) if wrapped else value
+    try:
+        value = json.loads(text)
+        wrapped = b'"$' in text if isinstance(text, bytes) else '"$' in text
+        return _unwrap(value, blob) if wrapped and unwrapping else value
+    except (TypeError, AttributeError, IndexError, RecursionError) as error:
+        # A wrapper that holds what we never wrote, or nesting that we never wrote.
+        message = f"not a value that ipysession wrote: {error}"
+        raise ValueError(message) from error
 
 
-def unwrap(value: Any, blob: Callable[[BlobRef], Any] | None = None) -> Any:
+def _unwrap(value: Any, blob: Resolve | None) -> Any:
     """Undo the ``$`` wrappers in a decoded JSON value (see `loads`)."""
     if isinstance(value, list):
-        return [unwrap(item, blob) for item in value]
+        return [_unwrap(item, blob) for item in value]
     if not isinstance(value, dict):
         return value
-    if "$blob" in value and set(value) == {"$blob", "size", "media"}:
-        ref = BlobRef(value["$blob"], value["size"], value["media"])
+    if "$blob" in value and set(value) == _BLOB_KEYS:
+        ref = BlobRef(str(value["$blob"]), int(value["size"]), str(value["media"]))
         return ref if blob is None else blob(ref)
     if len(value) == 1:
         ((key, inner),) = value.items()
@@ -85,11 +101,11 @@ def unwrap(value: Any, blob: Callable[[BlobRef], Any] | None = None) -> Any:
         if key == "$flat":
             return _unflatten(inner, blob)
         if key == "$esc":
-            return {name: unwrap(item, blob) for name, item in inner.items()}
-    return {name: unwrap(item, blob) for name, item in value.items()}
+            return {name: _unwrap(item, blob) for name, item in inner.items()}
+    return {name: _unwrap(item, blob) for name, item in value.items()}
 
 
-def wrap_blob(ref: BlobRef) -> dict[str, Any]:
+def _wrap_blob(ref: BlobRef) -> dict[str, Any]:
     """The wrapper that stands for ``ref`` in an encoded payload."""
     return {"$blob": ref.hash, "size": ref.size, "media": ref.media}
 
@@ -97,7 +113,19 @@ def wrap_blob(ref: BlobRef) -> dict[str, Any]:
 def dumps_with_blobs(value: Any) -> str:
     """`dumps` for a value in which `BlobRef` stand for parts that lie in blobs."""
     wrapped = _flatten(value) if _depth_exceeds(value) else _wrap(value)
-    return json.dumps(wrapped, allow_nan=False, separators=(",", ":"))
+    try:
+        return json.dumps(wrapped, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        message = f"a key that is no text: {error}"  # all else that JSON lacks was wrapped
+        raise TypeError(message) from error
+
+
+def _digits_are_unlimited() -> bool:
+    """Did the user lift Python's limit? Then a plain number might have more digits than any
+    other process would read.
+    """
+    limit = sys.get_int_max_str_digits()
+    return limit == 0 or limit > _DIGITS_THAT_READERS_TAKE
 
 
 def _is_deep(value: Any, text: str) -> bool:
@@ -106,29 +134,32 @@ def _is_deep(value: Any, text: str) -> bool:
 
 
 def _depth_exceeds(root: Any) -> bool:
-    level = [root]
+    level = [root] if isinstance(root, (dict, list, tuple)) else []
     for _ in range(MAX_DEPTH + 1):
-        level = [
-            child
+        # By identity, so that a container that stands in many places is looked at once.
+        children = {
+            id(child): child
             for value in level
-            if isinstance(value, (dict, list, tuple))
             for child in (value.values() if isinstance(value, dict) else value)
-        ]
-        if not level:
+            if isinstance(child, (dict, list, tuple))
+        }
+        if not children:
             return False
+        level = list(children.values())
     return True
 
 
-def _is_reserved(value: dict[str, Any]) -> bool:
-    """Would `unwrap` take this object of the user's for one of our wrappers?"""
+def _is_reserved(value: dict[Any, Any]) -> bool:
+    """Would `loads` take this object of the user's for one of our wrappers?"""
     if len(value) == 1:
-        return next(iter(value)).startswith("$")
-    return set(value) == {"$blob", "size", "media"}
+        (key,) = value
+        return isinstance(key, str) and key.startswith("$")
+    return set(value) == _BLOB_KEYS
 
 
 def _wrap_scalar(value: Any) -> Any:
     if isinstance(value, float):
-        return value if math.isfinite(value) else {"$float": repr(value)}
+        return value if math.isfinite(value) else {"$float": float.__repr__(value)}
     if isinstance(value, int) and not -_HUGE_INT < value < _HUGE_INT:
         return {"$int": hex(value)}
     return value
@@ -136,7 +167,7 @@ def _wrap_scalar(value: Any) -> Any:
 
 def _wrap(value: Any) -> Any:
     if isinstance(value, BlobRef):
-        return wrap_blob(value)
+        return _wrap_blob(value)
     if isinstance(value, (list, tuple)):
         return [_wrap(item) for item in value]
     if isinstance(value, dict):
@@ -148,45 +179,48 @@ def _wrap(value: Any) -> Any:
 def _flatten(root: Any) -> dict[str, Any]:
     """``root`` as a flat list of its containers, innermost first, so that no reader needs
     a deep stack. A container inside another is written as ``{"$at": index}``; the last item
-    of the list is the value itself.
+    of the list is the value itself. Raises TypeError where a container holds itself.
     """
     items: list[Any] = []
     place: dict[int, int] = {}
 
     def child(value: Any) -> Any:
         if isinstance(value, BlobRef):
-            return wrap_blob(value)
+            return _wrap_blob(value)
         if isinstance(value, (dict, list, tuple)):
             return {"$at": place[id(value)]}
         return _wrap_scalar(value)
 
+    opened: set[int] = set()
     stack: list[tuple[Any, bool]] = [(root, False)]
     while stack:
-        value, ready = stack.pop()
-        if isinstance(value, BlobRef) or not isinstance(value, (dict, list, tuple)):
-            continue
-        if id(value) in place:
-            continue
-        if not ready:
+        value, children_placed = stack.pop()
+        if children_placed:
+            place[id(value)] = len(items)
+            if isinstance(value, dict):
+                items.append({name: child(item) for name, item in value.items()})
+            else:
+                items.append([child(item) for item in value])
+        elif isinstance(value, (dict, list, tuple)) and id(value) not in place:
+            if isinstance(value, BlobRef):
+                continue
+            if id(value) in opened:
+                message = f"a {type(value).__name__} that contains itself cannot be recorded"
+                raise TypeError(message)
+            opened.add(id(value))
             stack.append((value, True))
             children = value.values() if isinstance(value, dict) else value
             stack.extend((item, False) for item in children)
-            continue
-        if isinstance(value, dict):
-            items.append({name: child(item) for name, item in value.items()})
-        else:
-            items.append([child(item) for item in value])
-        place[id(value)] = len(items) - 1
     return {"$flat": items}
 
 
-def _unflatten(items: list[Any], blob: Callable[[BlobRef], Any] | None) -> Any:
+def _unflatten(items: list[Any], blob: Resolve | None) -> Any:
     built: list[Any] = []
 
     def child(value: Any) -> Any:
         if isinstance(value, dict) and "$at" in value:
             return built[value["$at"]]
-        return unwrap(value, blob)
+        return _unwrap(value, blob)
 
     for item in items:
         if isinstance(item, dict):

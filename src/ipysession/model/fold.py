@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from ipysession.model.records import Record
 
-_TARGETS: dict[type[p.Payload], SessionState] = {
+_TARGETS: dict[type[Any], SessionState] = {
+    p.RunStarted: SessionState.RUNNING,
     p.SessionPaused: SessionState.PAUSED,
     p.SessionResumed: SessionState.RUNNING,
     p.SessionCompleted: SessionState.COMPLETED,
@@ -37,46 +38,51 @@ class SummaryFold:
         self.last_step = 0
         self.last_run = 0
         self.records = 0
-        self._open: dict[int, str] = {}
+        self._first_time = ""
+        self._last_time = ""
+        self._open: set[int] = set()
         self._replays: set[int] = set()
         self._fields: dict[str, Any] = {}
         self._tags: dict[str, None] = {}
         self._cell_seconds = 0.0
         self._steps = 0
         self._failures = 0
-        self._times = ("", "")
 
     def check(self, payload: p.Payload) -> None:
         """Raise InvalidTransition if ``payload`` may not follow; change nothing."""
-        target = self._target(payload)
-        if target is not None:
-            advance(self.state, target)
-
-    def _target(self, payload: p.Payload | p.UnknownPayload) -> SessionState | None:
-        if isinstance(payload, p.RunStarted):
-            # The first run starts the session; later ones follow a `session.resumed`.
-            return SessionState.RUNNING if self.state is SessionState.CREATED else None
-        return _TARGETS.get(type(payload))  # type: ignore[arg-type]
+        target = _TARGETS.get(type(payload))
+        if target is None:
+            return
+        # The first run starts the session; each later one follows a `session.resumed`.
+        if self.state is SessionState.RUNNING and isinstance(payload, p.RunStarted):
+            return
+        if self.state is SessionState.PAUSED and isinstance(payload, p.RunStarted):
+            message = "a run cannot start in a paused session: resume it first"
+            raise InvalidTransition(message)
+        advance(self.state, target)
 
     def apply(self, record: Record) -> None:
         """Take in one record. A contradiction is noted in ``problems``, never guessed over."""
-        payload = record.payload
-        target = self._target(payload)
-        if target is not None:
-            try:
-                advance(self.state, target)
-            except InvalidTransition as error:
-                self.problems.append(f"record {record.seq}: {error}")
+        self.records += 1
+        time = record.t
+        if time > self._last_time:
+            self._last_time = time
+            self._first_time = self._first_time or time
+        handler = _SUMMARY_HANDLERS.get(type(record.payload))
+        if handler is not None:
+            handler(self, record, record.payload)
+
+    def _transition(self, record: Record, payload: p.Payload) -> None:
+        try:
+            self.check(payload)
+        except InvalidTransition as error:
+            self.problems.append(f"record {record.seq}: {error}")
+        target = _TARGETS[type(payload)]
+        if target is not self.state:
             self.state = target
             self._fields["reason"] = getattr(payload, "reason", "")
-        self.records += 1
-        first, last = self._times
-        self._times = (first or record.t, max(last, record.t))
-        handler = _SUMMARY_HANDLERS.get(type(payload))
-        if handler is not None:
-            handler(self, payload)
 
-    def _session_created(self, payload: p.SessionCreated) -> None:
+    def _session_created(self, _: Record, payload: p.SessionCreated) -> None:
         self._fields.update(
             id=payload.session,
             title=payload.title,
@@ -86,7 +92,8 @@ class SummaryFold:
             host=payload.host,
         )
 
-    def _run_started(self, payload: p.RunStarted) -> None:
+    def _run_started(self, record: Record, payload: p.RunStarted) -> None:
+        self._transition(record, payload)
         self._open.clear()
         self.last_run = max(self.last_run, payload.number)
         self._fields["kernel_id"] = payload.kernel_id
@@ -94,27 +101,33 @@ class SummaryFold:
         if payload.notebook:
             self._fields["notebook"] = payload.notebook
 
-    def _step_started(self, payload: p.StepStarted) -> None:
-        self.last_step = max(self.last_step, payload.step)
-        self._open[payload.step] = payload.source
+    def _step_started(self, _: Record, payload: p.StepStarted) -> None:
+        step = payload.step
+        self.last_step = max(self.last_step, step)
+        self._open.add(step)
         if payload.replay_of is None:
             self._steps += 1
+        else:
+            self._replays.add(step)
         if payload.notebook:
             self._fields["notebook"] = payload.notebook
 
-    def _step_finished(self, payload: p.StepFinished) -> None:
-        self._open.pop(payload.step, None)
+    def _step_finished(self, _: Record, payload: p.StepFinished) -> None:
+        step = payload.step
+        self._open.discard(step)
         self._cell_seconds += payload.duration
-        if payload.outcome is not Outcome.OK:
+        if step in self._replays:
+            self._replays.discard(step)
+        elif payload.outcome is not Outcome.OK:
             self._failures += 1
 
-    def _titled(self, payload: p.SessionTitled) -> None:
+    def _titled(self, _: Record, payload: p.SessionTitled) -> None:
         self._fields["title"] = payload.title
 
-    def _tagged(self, payload: p.SessionTagged) -> None:
+    def _tagged(self, _: Record, payload: p.SessionTagged) -> None:
         self._tags[payload.tag] = None
 
-    def _untagged(self, payload: p.SessionUntagged) -> None:
+    def _untagged(self, _: Record, payload: p.SessionUntagged) -> None:
         self._tags.pop(payload.tag, None)
 
     def summary(self, *, alive: bool, fallback_id: str = "") -> Summary:
@@ -126,7 +139,8 @@ class SummaryFold:
         if state is SessionState.RUNNING and not alive:
             state = SessionState.INTERRUPTED
         fields = {"id": fallback_id, "title": fallback_id, **self._fields}
-        first, last = (datetime.fromisoformat(t or "1970-01-01T00:00:00Z") for t in self._times)
+        times = (self._first_time or _EPOCH, self._last_time or _EPOCH)
+        first, last = (datetime.fromisoformat(time) for time in times)
         return Summary(
             **fields,
             state=state,
@@ -142,14 +156,22 @@ class SummaryFold:
         )
 
 
-_SUMMARY_HANDLERS: dict[type[Any], Callable[[SummaryFold, Any], None]] = {
-    p.SessionCreated: SummaryFold._session_created,  # noqa: SLF001 - a table of own methods
-    p.RunStarted: SummaryFold._run_started,  # noqa: SLF001
-    p.StepStarted: SummaryFold._step_started,  # noqa: SLF001
-    p.StepFinished: SummaryFold._step_finished,  # noqa: SLF001
-    p.SessionTitled: SummaryFold._titled,  # noqa: SLF001
-    p.SessionTagged: SummaryFold._tagged,  # noqa: SLF001
-    p.SessionUntagged: SummaryFold._untagged,  # noqa: SLF001
+_EPOCH = "1970-01-01T00:00:00Z"
+"""The time of a session without a single record."""
+
+_SUMMARY_HANDLERS: dict[type[Any], Callable[[SummaryFold, Record, Any], None]] = {
+    # ruff: noqa: SLF001 - a table of own methods
+    p.SessionCreated: SummaryFold._session_created,
+    p.RunStarted: SummaryFold._run_started,
+    p.StepStarted: SummaryFold._step_started,
+    p.StepFinished: SummaryFold._step_finished,
+    p.SessionPaused: SummaryFold._transition,
+    p.SessionResumed: SummaryFold._transition,
+    p.SessionCompleted: SummaryFold._transition,
+    p.SessionFailed: SummaryFold._transition,
+    p.SessionTitled: SummaryFold._titled,
+    p.SessionTagged: SummaryFold._tagged,
+    p.SessionUntagged: SummaryFold._untagged,
 }
 
 
@@ -168,75 +190,125 @@ class _StepDraft:
         self.finished_at: str | None = None
 
 
+class _SessionFold:
+    """Folds records into the parts of a Session."""
+
+    def __init__(self) -> None:
+        self.totals = SummaryFold()
+        self.drafts: dict[int, _StepDraft] = {}
+        self.runs: list[Run] = []
+        self.notes: list[Note] = []
+        self.transitions: list[Transition] = []
+        self.checkpoints: list[p.CheckpointSaved] = []
+        self.unknown: list[str] = []
+        self._state = self.totals.state
+
+    def apply(self, record: Record) -> None:
+        self.totals.apply(record)
+        handler = _SESSION_HANDLERS.get(type(record.payload))
+        if handler is not None:
+            handler(self, record, record.payload)
+
+    def _draft(self, record: Record, step: int) -> _StepDraft | None:
+        draft = self.drafts.get(step)
+        if draft is None:
+            self.totals.problems.append(f"record {record.seq}: step {step} has no start")
+        return draft
+
+    def _step_started(self, record: Record, payload: p.StepStarted) -> None:
+        if payload.step in self.drafts:
+            problem = f"record {record.seq}: step {payload.step} starts twice"
+            self.totals.problems.append(problem)
+        else:
+            self.drafts[payload.step] = _StepDraft(payload, record)
+
+    def _step_output(self, record: Record, payload: p.StepOutput) -> None:
+        draft = self._draft(record, payload.step)
+        if draft is not None:
+            draft.events.extend(payload.events)
+
+    def _step_effects(self, record: Record, payload: p.StepEffects) -> None:
+        draft = self._draft(record, payload.step)
+        if draft is not None:
+            draft.effects.append(payload)
+
+    def _step_finished(self, record: Record, payload: p.StepFinished) -> None:
+        draft = self._draft(record, payload.step)
+        if draft is not None:
+            draft.finished, draft.finished_at = payload, record.t
+
+    def _checkpoint_saved(self, _: Record, payload: p.CheckpointSaved) -> None:
+        self.checkpoints.append(payload)
+
+    def _run_started(self, record: Record, payload: p.RunStarted) -> None:
+        self._transition(record, payload)
+        self.runs.append(
+            Run(
+                number=payload.number,
+                started=record.time,
+                kernel_id=payload.kernel_id,
+                notebook=payload.notebook,
+                environment=payload.environment,
+            )
+        )
+
+    def _run_ended(self, record: Record, payload: p.RunEnded) -> None:
+        # A damaged log may lack the run's start.
+        if self.runs and self.runs[-1].number == record.run:
+            update = {"ended": record.time, "end_reason": payload.reason}
+            self.runs[-1] = self.runs[-1].model_copy(update=update)
+
+    def _note_added(self, record: Record, payload: p.NoteAdded) -> None:
+        self.notes.append(Note(text=payload.text, step=payload.step, time=record.time))
+
+    def _transition(self, record: Record, payload: p.Payload) -> None:
+        state = self.totals.state
+        if state is not self._state:
+            self._state = state
+            reason = getattr(payload, "reason", "")
+            self.transitions.append(Transition(state=state, reason=reason, time=record.time))
+
+    def _unknown(self, _: Record, payload: p.UnknownPayload) -> None:
+        self.unknown.append(payload.type_name)
+
+
+_SESSION_HANDLERS: dict[type[Any], Callable[[_SessionFold, Record, Any], None]] = {
+    p.StepStarted: _SessionFold._step_started,
+    p.StepOutput: _SessionFold._step_output,
+    p.StepEffects: _SessionFold._step_effects,
+    p.StepFinished: _SessionFold._step_finished,
+    p.CheckpointSaved: _SessionFold._checkpoint_saved,
+    p.RunStarted: _SessionFold._run_started,
+    p.RunEnded: _SessionFold._run_ended,
+    p.SessionPaused: _SessionFold._transition,
+    p.SessionResumed: _SessionFold._transition,
+    p.SessionCompleted: _SessionFold._transition,
+    p.SessionFailed: _SessionFold._transition,
+    p.NoteAdded: _SessionFold._note_added,
+    p.UnknownPayload: _SessionFold._unknown,
+}
+
+
 def fold(records: Iterable[Record], *, alive: bool = False, fallback_id: str = "") -> Session:
     """Fold ``records`` (ordered by ``seq``) into a Session.
 
     ``alive`` says whether a living process writes the session: only then is an unfinished
-    step running; otherwise its kernel died in it.
+    step running; otherwise its kernel died in it. ``fallback_id`` names the session where
+    its first record is damaged.
     """
-    totals = SummaryFold()
-    drafts: dict[int, _StepDraft] = {}
-    runs: list[Run] = []
-    notes: list[Note] = []
-    transitions: list[Transition] = []
-    checkpoints: list[p.CheckpointSaved] = []
-    unknown: list[str] = []
-    problems = totals.problems
-    before = totals.state
+    parts = _SessionFold()
     for record in records:
-        totals.apply(record)
-        payload = record.payload
-        if totals.state is not before:
-            before = totals.state
-            reason = getattr(payload, "reason", "")
-            transitions.append(Transition(state=before, reason=reason, time=record.time))
-        match payload:
-            case p.StepStarted():
-                if payload.step in drafts:
-                    problems.append(f"record {record.seq}: step {payload.step} starts twice")
-                    continue
-                drafts[payload.step] = _StepDraft(payload, record)
-            case p.StepOutput() | p.StepFinished() | p.StepEffects():
-                draft = drafts.get(payload.step)
-                if draft is None:
-                    problems.append(f"record {record.seq}: step {payload.step} has no start")
-                elif isinstance(payload, p.StepOutput):
-                    draft.events.extend(payload.events)
-                elif isinstance(payload, p.StepEffects):
-                    draft.effects.append(payload)
-                else:
-                    draft.finished, draft.finished_at = payload, record.t
-            case p.CheckpointSaved():
-                checkpoints.append(payload)
-            case p.RunStarted():
-                runs.append(
-                    Run(
-                        number=payload.number,
-                        started=record.time,
-                        kernel_id=payload.kernel_id,
-                        notebook=payload.notebook,
-                        environment=payload.environment,
-                    )
-                )
-            case p.RunEnded():
-                if runs:
-                    runs[-1] = runs[-1].model_copy(
-                        update={"ended": record.time, "end_reason": payload.reason}
-                    )
-            case p.NoteAdded():
-                notes.append(Note(text=payload.text, step=payload.step, time=record.time))
-            case p.UnknownPayload():
-                unknown.append(payload.type_name)
-    living_run = totals.last_run if alive else None
+        parts.apply(record)
+    living_run = parts.totals.last_run if alive else None
     return Session(
-        summary=totals.summary(alive=alive, fallback_id=fallback_id),
-        steps=tuple(_step(draft, living_run) for draft in drafts.values()),
-        runs=tuple(runs),
-        notes=tuple(notes),
-        transitions=tuple(transitions),
-        checkpoints=tuple(checkpoints),
-        unknown=tuple(unknown),
-        problems=tuple(problems),
+        summary=parts.totals.summary(alive=alive, fallback_id=fallback_id),
+        steps=tuple(_step(draft, living_run) for draft in parts.drafts.values()),
+        runs=tuple(parts.runs),
+        notes=tuple(parts.notes),
+        transitions=tuple(parts.transitions),
+        checkpoints=tuple(parts.checkpoints),
+        unknown=tuple(parts.unknown),
+        problems=tuple(parts.totals.problems),
     )
 
 
@@ -245,7 +317,9 @@ _NOTHING = Provenance()
 
 def _provenance(draft: _StepDraft) -> Provenance:
     finished, effects = draft.finished, draft.effects
-    if not effects and (finished is None or not (finished.bound or finished.deleted or finished.reads)):
+    if not effects and (
+        finished is None or not (finished.bound or finished.deleted or finished.reads)
+    ):
         return _NOTHING
     fields: dict[str, Any] = {
         "bound": tuple(finished.bound) if finished else (),
@@ -277,9 +351,9 @@ def _step(draft: _StepDraft, living_run: int | None) -> Step:
     if finished is not None:
         for kind, count in finished.redacted.items():
             redacted[kind] = redacted.get(kind, 0) + count
-    count = started.execution_count
+    execution_count = started.execution_count
     if finished is not None and finished.execution_count is not None:
-        count = finished.execution_count
+        execution_count = finished.execution_count
     return Step.trusted(
         {
             "number": started.step,
@@ -289,7 +363,7 @@ def _step(draft: _StepDraft, living_run: int | None) -> Step:
             "transformed": started.transformed,
             "cell_id": started.cell_id,
             "notebook": started.notebook,
-            "execution_count": count,
+            "execution_count": execution_count,
             "store_history": started.store_history,
             "replay_of": started.replay_of,
             "started": datetime.fromisoformat(draft.started_at),

@@ -1,8 +1,8 @@
 """The state machine of a session. It lives here and nowhere else.
 
-    created ─▶ running ─▶ paused ─▶ running …
-                  ├────▶ completed   (final)
-                  └────▶ failed      (final)
+created ─▶ running ─▶ paused ─▶ running …
+              ├────▶ completed   (final)
+              └────▶ failed      (final)
 """
 
 from __future__ import annotations

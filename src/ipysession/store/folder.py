@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ipysession.store.lock import Holder
 
 _SUMMARY_FORMAT = 1
+
+_QUICK_BYTES = 4 * 1024 * 1024
+"""A log up to this size is folded anew for an exact summary while its kernel writes it."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -66,40 +70,63 @@ class SessionFolder:
         the log still holds all that the signed head in ``session.json`` promises.
         """
         alive = self.writer() is not None
-        contents = read_log(self.log_folder, self.blobs, key=key, session=self.id)
-        cut = self._truncation(contents, key) if key is not None and not alive else None
-        if cut is not None:
-            damage = (*contents.damage, cut)
-            contents = LogContents(contents.records, damage, contents.head, contents.unproven)
+        contents = self.read_contents(key)
+        if alive:
+            contents = _without_growing_end(contents, max(self.segment_sizes(), default=""))
         session = fold(contents.records, alive=alive, fallback_id=self.id)
         return Reading(session, contents, self.blobs)
+
+    def read_contents(self, key: bytes | None = None) -> LogContents:
+        """The records as they stand in the log, and its damage; see `read`."""
+        # The promise first: a log that is being written has kept it by then.
+        document = self._read_summary_file()
+        promised = None if key is None else _promised(document, key)
+        contents = read_log(
+            self.log_folder, self.blobs, key=key, session=self.id, promised=promised
+        )
+        if key is not None and promised is None and "head" in document:
+            detail = "the head in session.json was not signed with this user's key"
+            contents = replace(contents, damage=(*contents.damage, Damage("forged", detail)))
+        return contents
+
+    def promised(self, key: bytes) -> Head | None:
+        """The newest head that the log is known to have had, signed with ``key``."""
+        return _promised(self._read_summary_file(), key)
 
     def read_last(self, steps: int) -> tuple[Record, ...]:
         """The records of the last ``steps`` steps, at a cost that the session's length does
         not touch.
         """
-        return read_last(self.log_folder, self.blobs, steps)
+        return read_last(self.log_folder, self.blobs, steps, session=self.id)
 
     # -- session.json ------------------------------------------------------------------
 
     def summary(self, key: bytes | None = None) -> Summary:
         """The session's summary: from ``session.json`` where that is up to date, else from
-        the log. A stale file is replaced where nobody writes the session.
+        the log. While a kernel writes a long session, it is what the kernel wrote to
+        ``session.json`` about a second ago.
+
+        With ``key``, a stale file is replaced where nobody writes the session.
         """
-        said = self._read_summary_file()
+        document = self._read_summary_file()
         alive = self.writer() is not None
-        if said is not None and said.get("segments") == self._segment_sizes():
+        sizes = self.segment_sizes()
+        if document.get("segments") == sizes or (alive and sum(sizes.values()) > _QUICK_BYTES):
             try:
-                return _with_liveness(Summary.model_validate(said["summary"]), alive=alive)
+                return _with_liveness(Summary.model_validate(document["summary"]), alive=alive)
             except (ValidationError, KeyError):
                 pass  # damaged or of another version: the log knows
-        sizes = self._segment_sizes()
-        contents = read_log(self.log_folder, self.blobs, session=self.id)
+        promised = None if key is None else _promised(document, key)
+        contents = read_log(self.log_folder, self.blobs, session=self.id, promised=promised)
         totals = SummaryFold()
         for record in contents.records:
             totals.apply(record)
         summary = totals.summary(alive=alive, fallback_id=self.id)
-        if not alive and self._truncation(contents, key) is None:
+        # A head that is not ours, or that the log does not keep, is evidence: leave it there.
+        is_evidence = ("head" in document and promised is None) or any(
+            item.kind == "truncated" for item in contents.damage
+        )
+        if key is not None and not alive and not is_evidence:
             try:
                 self.write_summary(summary, contents.head, key, sizes)
             except OSError as error:
@@ -108,55 +135,52 @@ class SessionFolder:
         return summary
 
     def write_summary(
-        self,
-        summary: Summary,
-        head: Head,
-        key: bytes | None,
-        sizes: dict[str, int] | None = None,
+        self, summary: Summary, head: Head, key: bytes, sizes: dict[str, int]
     ) -> None:
-        """Replace ``session.json``. With ``key`` the head is signed."""
+        """Replace ``session.json``; the head is signed. ``sizes`` are those of the segments
+        when ``summary`` was taken, or before.
+        """
         document: dict[str, Any] = {
             "format": _SUMMARY_FORMAT,
             "summary": summary.model_dump(mode="json"),
-            "segments": self._segment_sizes() if sizes is None else sizes,
-            "head": {"seq": head.seq, "mac": head.mac},
+            "segments": sizes,
+            "head": {"seq": head.seq, "mac": head.mac, "signature": _sign(head, key)},
         }
-        if key is not None:
-            document["head"]["signature"] = _sign(head, key)
         text = json.dumps(document, indent=1)
-        files.replace(self.summary_path, text.encode("utf-8"), sync=False)
+        files.replace(self.summary_path, text.encode("ascii"), sync=False)
 
-    def _read_summary_file(self) -> dict[str, Any] | None:
+    def _read_summary_file(self) -> dict[str, Any]:
         try:
             said = json.loads(self.summary_path.read_bytes())
-        except (OSError, ValueError):
-            return None
-        if not isinstance(said, dict) or said.get("format") != _SUMMARY_FORMAT:
-            return None
-        return said
+        except (OSError, ValueError, RecursionError):
+            return {}
+        is_ours = isinstance(said, dict) and said.get("format") == _SUMMARY_FORMAT
+        return said if is_ours else {}
 
-    def _segment_sizes(self) -> dict[str, int]:
-        return {path.name: path.stat().st_size for path in segments(self.log_folder)}
+    def segment_sizes(self) -> dict[str, int]:
+        """Bytes of each segment, by its name."""
+        return {path.name: path.lstat().st_size for path in segments(self.log_folder)}
 
-    def _truncation(self, contents: LogContents, key: bytes | None) -> Damage | None:
-        """Does the log lack records that the head in ``session.json`` promises?"""
-        head = (self._read_summary_file() or {}).get("head")
-        if not isinstance(head, dict) or not isinstance(head.get("seq"), int):
-            return None
-        promised = Head(head["seq"], str(head.get("mac")))
-        if key is not None and head.get("signature") != _sign(promised, key):
-            return Damage("forged", "the head in session.json was not signed with this user's key")
-        if promised.seq > contents.head.seq:
-            missing = promised.seq - contents.head.seq
-            return Damage(
-                "truncated",
-                f"session.json promises {promised.seq} records; the last {missing} are gone",
-            )
+
+def _promised(document: dict[str, Any], key: bytes) -> Head | None:
+    """The head in ``session.json``, if the signature is ours."""
+    said = document.get("head")
+    if not isinstance(said, dict) or not isinstance(said.get("seq"), int):
         return None
+    head = Head(said["seq"], str(said.get("mac")))
+    return head if said.get("signature") == _sign(head, key) else None
 
 
 def _sign(head: Head, key: bytes) -> str:
-    return blake3(f"head {head.seq} {head.mac}".encode("ascii"), key=key).hexdigest(16)
+    text = f"head {head.seq} {head.mac}"
+    return blake3(text.encode("utf-8", "surrogatepass"), key=key).hexdigest(16)
+
+
+def _without_growing_end(contents: LogContents, newest: str) -> LogContents:
+    """A reader may see half of the record that a living kernel is just writing."""
+    damage = contents.damage
+    kept = tuple(item for item in damage if item.kind != "torn" or item.segment != newest)
+    return contents if len(kept) == len(damage) else replace(contents, damage=kept)
 
 
 def _with_liveness(summary: Summary, *, alive: bool) -> Summary:

@@ -8,28 +8,24 @@ held also checks that the process named in the file still exists, by pid and sta
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
-from ipysession.errors import SessionBusy
+from ipysession.errors import SessionBusy, StoreUnsafe, StoreUnusable
 from ipysession.log import files
 
-try:
-    import fcntl
-except ImportError:  # Windows: only the process named in the file tells
-    fcntl = None  # type: ignore[assignment]
-
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-_TRIES = 20
-_TRY_SECONDS = 0.01
-"""A reader that looks holds the lock for microseconds; a writer waits that out."""
+_GUARD_SECONDS = 2.0
+"""How long to wait while another process takes the lock; that takes it microseconds."""
 
 
 class Holder(NamedTuple):
@@ -37,19 +33,21 @@ class Holder(NamedTuple):
 
     pid: int
     started: float
-    """Seconds since the epoch, as the system tells it."""
+    """When it started, in seconds; the zero differs from system to system."""
     host: str
+    space: str = ""
+    """The namespace that gives the pid its meaning: containers have their own."""
 
     def lives(self) -> bool:
-        """Does that process exist? One on another host is taken to live."""
-        if self.host != socket.gethostname():
+        """Does that process exist? One that cannot be seen from here is taken to live."""
+        if (self.host, self.space) != _here():
             return True
         try:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
-            return abs(process.create_time() - self.started) < 1.0
-        except psutil.Error:
+            return abs(_started(process) - self.started) < 1.0
+        except (psutil.Error, OSError):
             return False
 
 
@@ -59,81 +57,123 @@ class SessionLock:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor: int | None = descriptor
+        self._process = os.getpid()
 
     @classmethod
     def acquire(cls, path: Path) -> SessionLock:
-        """Take the lock at ``path``. Raises SessionBusy where a living process holds it."""
-        for attempt in range(_TRIES):
-            descriptor = os.open(
-                path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600
-            )
-            if _lock(descriptor, shared=False):
-                if _is_at(path, descriptor):
-                    os.fchmod(descriptor, 0o600)
-                    _write_holder(descriptor)
-                    return cls(path, descriptor)
-            elif (holder := _read_holder(descriptor)) is not None and holder.lives():
-                os.close(descriptor)
-                raise SessionBusy(_busy(path, holder))
-            elif attempt > _TRIES // 2:
-                # An orphan of the dead writer holds the old file: put a new one in its place.
-                files.replace(path, b"", sync=False)
-            os.close(descriptor)
-            time.sleep(_TRY_SECONDS)
-        message = f"the lock {path} is held by a process that cannot be named; try again"
-        raise SessionBusy(message)
+        """Take the lock at ``path``. Raises SessionBusy where a living process holds it,
+        StoreUnusable where the lock cannot be written, StoreUnsafe where it is a link.
+        """
+        try:
+            with _guard(path.with_name("lock.guard"), busy=_busy(path, "another process")):
+                return cls(path, _take(path))
+        except StoreUnsafe:
+            raise
+        except OSError as error:
+            message = f"the session cannot be opened to write it: {error.strerror or error}: {path}"
+            raise StoreUnusable(message) from error
 
     def release(self) -> None:
-        """Give the lock up."""
+        """Give the lock up. In a forked child this leaves the parent's lock alone."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with contextlib.suppress(OSError):  # the folder may have been removed meanwhile
-                os.ftruncate(descriptor, 0)
-            os.close(descriptor)
+            with contextlib.suppress(OSError):  # the user's code may have closed it
+                if os.getpid() == self._process:
+                    os.ftruncate(descriptor, 0)
+                os.close(descriptor)
 
 
 def living_holder(path: Path) -> Holder | None:
     """The living process that holds the lock at ``path``, or None."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        with files.open_regular(path) as stream:
+            holder = _read_holder(stream.fileno())
+            if holder is None or _flock(stream.fileno(), fcntl.LOCK_SH):
+                return None
+            return holder if holder.lives() else None
     except OSError:
         return None
+
+
+def _take(path: Path) -> int:
+    """Take the lock, with the guard held: nobody else takes it at the same time."""
+    with contextlib.ExitStack() as stack:
+        descriptor = _open(path)
+        stack.callback(os.close, descriptor)
+        if not _flock(descriptor, fcntl.LOCK_EX):
+            holder = _read_holder(descriptor)
+            if holder is not None and holder.lives():
+                raise SessionBusy(_busy(path, f"process {holder.pid} on {holder.host}"))
+            # A reader looks at it just now, or an orphan of the dead writer holds the old
+            # file: put a new one in its place.
+            files.replace(path, b"", sync=False)
+            descriptor = _open(path)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _write_holder(descriptor)
+        return os.dup(descriptor)  # shares the lock
+
+
+@contextlib.contextmanager
+def _guard(path: Path, *, busy: str) -> Iterator[None]:
+    """Only one process at a time is in here."""
+    descriptor = _open(path)
     try:
-        holder = _read_holder(descriptor)
-        if holder is None or (fcntl is not None and _lock(descriptor, shared=True)):
-            return None
-        return holder if holder.lives() else None
+        give_up = time.monotonic() + _GUARD_SECONDS
+        while not _flock(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() > give_up:
+                raise SessionBusy(busy)
+            time.sleep(0.001)
+        yield
     finally:
         os.close(descriptor)
 
 
-def _busy(path: Path, holder: Holder) -> str:
+def _open(path: Path) -> int:
+    if path.is_symlink():
+        message = f"{path} is a link, which ipysession never makes; look who did, and remove it"
+        raise StoreUnsafe(message)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def _busy(path: Path, who: str) -> str:
     return (
-        f"session {path.parent.name} is being written by process {holder.pid} on {holder.host}. "
+        f"session {path.parent.name} is being written by {who}. "
         "Shut that kernel down first, or work on in a session of your own"
     )
 
 
-def _lock(descriptor: int, *, shared: bool) -> bool:
-    if fcntl is None:
-        holder = _read_holder(descriptor)
-        return holder is None or not holder.lives()
+def _flock(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-def _is_at(path: Path, descriptor: int) -> bool:
+def _here() -> tuple[str, str]:
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        space = ""
+    return socket.gethostname(), space
+
+
+def _started(process: psutil.Process) -> float:
+    """When the process started; not moved by anybody who sets the clock."""
+    stat = Path(f"/proc/{process.pid}/stat")
+    if stat.exists():
+        # The 22nd field; the second one, a name in parentheses, may hold blanks.
+        ticks = stat.read_bytes().rpartition(b")")[2].split()[19]
+        return int(ticks) / os.sysconf("SC_CLK_TCK")
+    return float(process.create_time())
 
 
 def _write_holder(descriptor: int) -> None:
-    me = Holder(os.getpid(), psutil.Process().create_time(), socket.gethostname())
+    me = Holder(os.getpid(), _started(psutil.Process()), *_here())
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
     files.write_all(descriptor, json.dumps(me._asdict()).encode())
@@ -143,6 +183,8 @@ def _read_holder(descriptor: int) -> Holder | None:
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:
         said = json.loads(os.read(descriptor, 4096))
-        return Holder(int(said["pid"]), float(said["started"]), str(said["host"]))
+        return Holder(
+            int(said["pid"]), float(said["started"]), str(said["host"]), str(said["space"])
+        )
     except (ValueError, KeyError, TypeError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -14,6 +15,7 @@ from ipysession.errors import (
     AmbiguousSession,
     InvalidRequest,
     SessionNotFound,
+    StoreUnsafe,
     StoreUnusable,
 )
 from ipysession.log import SyncPolicy, files, load_key
@@ -55,7 +57,7 @@ class Store:
         self.sessions_folder = self.path / "sessions"
         self._key = key
         self._observers: list[Callable[[Record], None]] = []
-        self._published: queue.SimpleQueue[list[Record] | None] = queue.SimpleQueue()
+        self._published: queue.SimpleQueue[list[Record]] = queue.SimpleQueue()
         self._publisher: threading.Thread | None = None
 
     def key(self, *, create: bool = False) -> bytes | None:
@@ -67,20 +69,37 @@ class Store:
     # -- finding -----------------------------------------------------------------------
 
     def ids(self) -> list[str]:
-        """The ids of all sessions, oldest first. Empty where there is no store yet."""
-        if not self.sessions_folder.is_dir():
+        """The ids of all sessions, oldest first. Empty where there is no store yet.
+
+        Raises StoreUnsafe where others can write the store.
+        """
+        if not self._check():
             return []
-        files.check_private_folder(self.path)
-        return sorted(name for name in os.listdir(self.sessions_folder) if is_id(name))
+        with os.scandir(self.sessions_folder) as entries:
+            return sorted(e.name for e in entries if is_id(e.name) and _is_real_folder(e))
+
+    def _check(self) -> bool:
+        """Is there a store? Raises StoreUnsafe where others can write it."""
+        for folder in (self.path, self.sessions_folder):
+            if not folder.is_dir():
+                return False
+            files.check_private_folder(folder)
+        return True
 
     def folder(self, session_id: str) -> SessionFolder:
-        """The folder of the session with exactly this id. Raises SessionNotFound."""
+        """The folder of the session with exactly this id. Raises SessionNotFound, or
+        StoreUnsafe where it was tampered with.
+        """
         path = self.sessions_folder / validate_id(session_id)
-        if path.is_symlink() or not path.is_dir():
+        if not self._check() or path.is_symlink() or not path.is_dir():
             message = f"there is no session {session_id} in {self.path}"
             raise SessionNotFound(message)
-        files.check_private_folder(self.path)
-        return SessionFolder(path)
+        folder = SessionFolder(path)
+        for inner in (folder.log_folder, folder.blobs.folder):
+            if inner.is_symlink():
+                message = f"{inner} is a link, which ipysession never makes; look who did"
+                raise StoreUnsafe(message)
+        return folder
 
     def resolve(self, reference: str) -> str:
         """The id that ``reference`` means: an id, a unique prefix of one, ``latest`` (the one
@@ -98,14 +117,16 @@ class Store:
         if reference == LATEST:
             return max(self.summaries(), key=lambda summary: (summary.updated, summary.id)).id
         matches = [name for name in ids if reference and name.startswith(reference)]
-        if not matches:
+        if reference and not matches:
             wanted = reference.casefold()
             matches = [s.id for s in self.summaries() if s.title.casefold() == wanted]
         if len(matches) == 1:
             return matches[0]
         if matches:
             shown = ", ".join(matches[-5:])
-            message = f"{reference!r} matches {len(matches)} sessions ({shown}); give more of the id"
+            message = (
+                f"{reference!r} matches {len(matches)} sessions ({shown}); give more of the id"
+            )
             raise AmbiguousSession(message)
         message = (
             f"no session has the id, prefix or title {reference[:80]!r}. "
@@ -116,7 +137,14 @@ class Store:
     def summaries(self) -> list[Summary]:
         """The summaries of all sessions, oldest first."""
         key = self.key()
-        return [SessionFolder(self.sessions_folder / name).summary(key) for name in self.ids()]
+        found = []
+        for name in self.ids():
+            folder = SessionFolder(self.sessions_folder / name)
+            with contextlib.suppress(FileNotFoundError):
+                summary = folder.summary(key)
+                if folder.path.is_dir():  # else it was deleted just now
+                    found.append(summary)
+        return found
 
     # -- writing -----------------------------------------------------------------------
 
@@ -125,28 +153,30 @@ class Store:
         created: SessionCreated | None = None,
         *,
         policy: SyncPolicy = SyncPolicy.BACKGROUND,
-        on_trouble: Callable[[OSError | None], None] = lambda error: None,  # noqa: ARG005
+        on_trouble: Callable[[OSError | None], None] = lambda _: None,
     ) -> SessionWriter:
         """Create a session and open it for appending. ``created`` gives its title and so on;
         its ``session`` is filled in here. Raises StoreUnusable or StoreUnsafe.
         """
-        for folder in (self.path, self.sessions_folder):
-            files.make_private_folder(folder)
-        while True:
-            session_id = new_id()
-            path = self.sessions_folder / session_id
-            try:
-                path.mkdir(mode=0o700)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                message = f"the session folder {path} cannot be created: {error.strerror or error}"
-                raise StoreUnusable(message) from error
-            break
-        path.chmod(0o700)
-        folder = SessionFolder(path)
-        files.make_private_folder(folder.log_folder)
-        writer = self._writer(folder, SessionLock.acquire(folder.lock_path), policy, on_trouble)
+        for needed in (self.path, self.sessions_folder):
+            files.make_private_folder(needed)
+        key = self._own_key()
+        session_id = new_id()
+        folder = SessionFolder(self.sessions_folder / session_id)
+        try:
+            files.make_folder(folder.path, exist_ok=False)
+            files.make_folder(folder.log_folder)
+        except OSError as error:
+            message = f"the session {folder.path} cannot be created: {error.strerror or error}"
+            raise StoreUnusable(message) from error
+        writer = SessionWriter(
+            folder,
+            SessionLock.acquire(folder.lock_path),
+            key=key,
+            policy=policy,
+            on_trouble=on_trouble,
+            publish=self._publish,
+        )
         fields = {} if created is None else created.model_dump(exclude={"session"})
         writer.append(SessionCreated(**{"title": session_id, **fields, "session": session_id}))
         return writer
@@ -156,41 +186,41 @@ class Store:
         session_id: str,
         *,
         policy: SyncPolicy = SyncPolicy.BACKGROUND,
-        on_trouble: Callable[[OSError | None], None] = lambda error: None,  # noqa: ARG005
+        on_trouble: Callable[[OSError | None], None] = lambda _: None,
     ) -> SessionWriter:
         """Open an existing session for appending, in a new segment.
 
         Raises SessionNotFound, or SessionBusy where a living process writes it.
         """
         folder = self.folder(session_id)
-        files.check_private_folder(folder.path)
+        for needed in (folder.path, folder.log_folder):
+            files.make_private_folder(needed)
+        key = self._own_key()
         lock = SessionLock.acquire(folder.lock_path)
         try:
-            return self._writer(folder, lock, policy, on_trouble)
+            contents = folder.read_contents()
+            # Where records are gone from the end, their numbers are not given out again: the
+            # gap stays visible.
+            promised = folder.promised(key)
+            head = contents.head
+            return SessionWriter(
+                folder,
+                lock,
+                key=key,
+                records=contents.records,
+                head=promised if promised is not None and promised.seq > head.seq else head,
+                policy=policy,
+                on_trouble=on_trouble,
+                publish=self._publish,
+            )
         except BaseException:
             lock.release()
             raise
 
-    def _writer(
-        self,
-        folder: SessionFolder,
-        lock: SessionLock,
-        policy: SyncPolicy,
-        on_trouble: Callable[[OSError | None], None],
-    ) -> SessionWriter:
+    def _own_key(self) -> bytes:
         key = self.key(create=True)
         assert key is not None  # noqa: S101 - load_key(create=True) returns one or raises
-        contents = folder.read().contents
-        return SessionWriter(
-            folder,
-            lock,
-            key=key,
-            records=contents.records,
-            head=contents.head,
-            policy=policy,
-            on_trouble=on_trouble,
-            publish=self._publish,
-        )
+        return key
 
     def make_current(self, session_id: str) -> None:
         """Point the ``current`` link at the session of the latest kernel."""
@@ -208,17 +238,18 @@ class Store:
         """Delete a session for good and return the bytes freed.
 
         Raises SessionBusy where a living process writes it. The folder is renamed first, so
-        that a half-deleted session is never listed.
+        that a half-deleted session is never listed; the next call finishes what a killed one
+        left.
         """
         folder = self.folder(session_id)
         lock = SessionLock.acquire(folder.lock_path)
-        freed = sum(path.lstat().st_size for path in folder.path.rglob("*") if path.is_file())
-        doomed = folder.path.with_name(f".deleted-{session_id}")
         try:
-            folder.path.rename(doomed)
+            freed = sum(path.lstat().st_size for path in folder.path.rglob("*") if path.is_file())
+            folder.path.rename(folder.path.with_name(f".deleted-{session_id}"))
         finally:
             lock.release()
-        shutil.rmtree(doomed)
+        for doomed in self.sessions_folder.glob(".deleted-*"):
+            shutil.rmtree(doomed)
         return freed
 
     # -- observing ---------------------------------------------------------------------
@@ -229,10 +260,11 @@ class Store:
         and harms nothing.
         """
         if not callable(callback):
-            message = f"an observer must be callable, not {type(callback).__name__}"
+            # People call this in a notebook, without a type checker.
+            message = f"no observer: {callback!r}"  # type: ignore[unreachable]
             raise InvalidRequest(message)
         self._observers.append(callback)
-        if self._publisher is None:
+        if self._publisher is None or not self._publisher.is_alive():  # dead in a forked child
             self._publisher = threading.Thread(
                 target=self._deliver, name="ipysession-observers", daemon=True
             )
@@ -249,10 +281,14 @@ class Store:
             self._published.put(records)
 
     def _deliver(self) -> None:
-        while (records := self._published.get()) is not None:
-            for record in records:
+        while True:
+            for record in self._published.get():
                 for observer in tuple(self._observers):
                     try:
                         observer(record)
                     except Exception:  # an observer's fault is the observer's
                         _logger.exception("an observer of the store raised")
+
+
+def _is_real_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)

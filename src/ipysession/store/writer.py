@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from ipysession.errors import NotRecording
 from ipysession.log import Head, Log, SyncPolicy
 from ipysession.model import SessionState, SummaryFold
 from ipysession.model.payloads import SessionPaused
@@ -32,7 +34,7 @@ class SessionWriter:
     InvalidTransition and changes nothing.
     """
 
-    def __init__(  # noqa: PLR0913 - assembled by the store alone
+    def __init__(
         self,
         folder: SessionFolder,
         lock: SessionLock,
@@ -41,18 +43,21 @@ class SessionWriter:
         records: Iterable[Record] = (),
         head: Head = Head(),  # noqa: B008 - frozen
         policy: SyncPolicy = SyncPolicy.BACKGROUND,
-        on_trouble: Callable[[OSError | None], None] = lambda error: None,  # noqa: ARG005
-        publish: Callable[[list[Record]], None] = lambda records: None,  # noqa: ARG005
+        on_trouble: Callable[[OSError | None], None] = lambda _: None,
+        publish: Callable[[list[Record]], None] = lambda _: None,
     ) -> None:
         self.folder = folder
         self.blobs = folder.blobs
+        self.closed = False
         self._lock = lock
         self._key = key
         self._publish = publish
-        self._fold = SummaryFold()
-        self._fold_lock = threading.Lock()
-        for record in records:
-            self._fold.apply(record)
+        self._process = os.getpid()
+        self._fold_lock = threading.RLock()
+        self._fold = _folded(records)
+        self._fold_is_whole = True
+        self._summary_due: float | None = None
+        self._summary_written = 0.0
         self.log = Log(
             folder.log_folder,
             blobs=folder.blobs,
@@ -63,9 +68,6 @@ class SessionWriter:
             on_durable=self._on_durable,
             on_trouble=on_trouble,
         )
-        self._summary_due: float | None = None
-        self._summary_written = 0.0
-        self.closed = False
 
     @property
     def id(self) -> str:
@@ -75,33 +77,55 @@ class SessionWriter:
     @property
     def state(self) -> SessionState:
         """Where the session stands in its state machine."""
-        return self._fold.state
+        return self._current_fold().state
 
     @property
     def last_step(self) -> int:
         """The number of the newest step, 0 where there is none."""
-        return self._fold.last_step
+        return self._current_fold().last_step
 
     @property
     def last_run(self) -> int:
         """The number of the newest run, 0 where there is none."""
-        return self._fold.last_run
+        return self._current_fold().last_run
 
     def summary(self) -> Summary:
         """The session's summary as of now."""
         with self._fold_lock:
-            return self._fold.summary(alive=not self.closed, fallback_id=self.id)
+            return self._current_fold().summary(alive=not self.closed, fallback_id=self.id)
 
     def append(self, payload: Payload, *, blobs: Iterable[str] = ()) -> Record:
-        """Append one record. Raises InvalidTransition where the state machine forbids it.
+        """Append one record. Raises InvalidTransition where the state machine forbids it, and
+        NotRecording after `close`.
 
         ``blobs`` names blobs that must become durable with it (see `Log.append`).
         """
         with self._fold_lock:
-            self._fold.check(payload)
-            record = self.log.append(payload, blobs=blobs)
-            self._fold.apply(record)
+            if self.closed:
+                message = f"session {self.id} was closed; open it again to append to it"
+                raise NotRecording(message)
+            totals = self._current_fold()
+            totals.check(payload)
+            # An interrupt may strike after the record is in the log and before it is folded.
+            self._fold_is_whole = False
+            try:
+                record = self.log.append(payload, blobs=blobs)
+            except Exception:
+                self._fold_is_whole = True  # nothing was appended
+                raise
+            totals.apply(record)
+            self._fold_is_whole = True
         return record
+
+    def _current_fold(self) -> SummaryFold:
+        with self._fold_lock:
+            if not self._fold_is_whole:
+                newest = {record.seq: record for record in self.log.not_durable()}
+                on_disk = self.folder.read_contents().records
+                records = {**{record.seq: record for record in on_disk}, **newest}
+                self._fold = _folded(records[seq] for seq in sorted(records))
+                self._fold_is_whole = True
+            return self._fold
 
     def note_death(self) -> None:
         """Where the log says running although its writer died, say so in the log."""
@@ -109,17 +133,21 @@ class SessionWriter:
             self.append(SessionPaused(reason="kernel died"))
 
     def close(self) -> bool:
-        """Sync, write the summary, give the lock up. False where the disk refused records."""
-        if self.closed:
+        """Sync, write the summary, give the lock up. False where the disk refused records.
+
+        In a forked child this does nothing: the session is its parent's.
+        """
+        if self.closed or os.getpid() != self._process:
             return True
+        with self._fold_lock:
+            self.closed = True
         done = self.log.close()
-        self.closed = True
         self._write_summary()
         self._lock.release()
         return done
 
     def _on_durable(self, records: list[Record]) -> float | None:
-        """Called by the log's thread; returns when it wants to be called again, in seconds."""
+        """Called where the log synced; returns when it wants to be called again, in seconds."""
         if records:
             self._publish(records)
         now = time.monotonic()
@@ -136,7 +164,19 @@ class SessionWriter:
         self._summary_due = None
         self._summary_written = time.monotonic()
         try:
-            self.folder.write_summary(self.summary(), self.log.head, self._key)
+            # The sizes first: a record that comes between makes the file stale, never wrong.
+            sizes = self.folder.segment_sizes()
+            with self._fold_lock:
+                summary, head, waiting = self.summary(), self.log.head, self.log.waiting
+            if not waiting:
+                self.folder.write_summary(summary, head, self._key, sizes)
         except OSError as error:
             # Derived: the log holds everything, and the next reader makes it anew.
             _logger.debug("session.json of %s was not written: %s", self.id, error)
+
+
+def _folded(records: Iterable[Record]) -> SummaryFold:
+    totals = SummaryFold()
+    for record in records:
+        totals.apply(record)
+    return totals

@@ -52,6 +52,26 @@ def test_modules_and_library_classes_link_nothing():
     assert found == {frozenset({name}) for name in ("np", "pd", "arr", "df", "cls")}
 
 
+def test_dtypes_time_zones_and_copied_labels_link_nothing():
+    """Tables with the same kinds of columns share nothing that could change."""
+    times = pd.to_datetime(["2013-01-01T10:00Z", "2013-01-01T11:00Z"], utc=True)
+    table = pd.DataFrame({"when": times, "kind": pd.Categorical(["a", "b"]), "text": ["x", "y"]})
+    table.columns.get_loc("kind")  # fills the labels' cache, which copies share
+    found = groups_of(table=table, copy=table.copy(), other=pd.DataFrame({"when": times.copy()}))
+    assert found == {frozenset({name}) for name in ("table", "copy", "other")}
+
+
+def test_labels_that_could_change_do_link():
+    """An index may hold the user's own mutable objects."""
+
+    class Label:
+        pass
+
+    label = Label()
+    found = groups_of(index=pd.Index([label, 1], dtype=object), label=label)
+    assert found == {frozenset({"index", "label"})}
+
+
 def test_what_is_too_large_to_look_at_is_one_group_with_all_that_may_share():
     """Merging too much is safe; missing an alias is not."""
     big = [[i] for i in range(30_000)]

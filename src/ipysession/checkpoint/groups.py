@@ -8,6 +8,7 @@ libraries, or the namespace itself.
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import gc
 import sys
@@ -22,8 +23,9 @@ _BUDGET = 20_000
 
 _ATOMS = (
     type(None), bool, int, float, complex, str, bytes, range, ModuleType, BuiltinFunctionType,
-    type(Ellipsis), type(NotImplemented), CodeType,
+    type(Ellipsis), type(NotImplemented), CodeType, slice,
 )  # fmt: skip
+_TIMES = (dt.date, dt.time, dt.timedelta, dt.tzinfo)
 
 
 def is_plain(value: Any) -> bool:
@@ -33,7 +35,27 @@ def is_plain(value: Any) -> bool:
         return True
     if kind in (tuple, frozenset):
         return len(value) <= 100 and all(is_plain(item) for item in value)
-    return isinstance(value, type) and value.__module__ != "__main__"
+    if isinstance(value, type):
+        return value.__module__ != "__main__"
+    return kind.__module__ != "__main__" and (
+        isinstance(value, _TIMES) or _is_plain_for_libraries(value)
+    )
+
+
+def _is_plain_for_libraries(value: Any) -> bool:
+    """The unchanging objects that arrays and tables have in common, and would link all of them."""
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if numpy is not None:
+        if isinstance(value, numpy.generic):
+            return not isinstance(value, numpy.void)  # a structured scalar can be written to
+        if isinstance(value, numpy.dtype):
+            return True
+    if pandas is not None:
+        kind = type(value)
+        return isinstance(value, pandas.api.extensions.ExtensionDtype) or (
+            kind.__name__ == "BlockPlacement" and kind.__module__ == "pandas._libs.internals"
+        )
+    return False
 
 
 def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> list[frozenset[str]]:
@@ -98,6 +120,12 @@ def _parts(item: Any) -> list[Any]:
         # (One entry beyond the budget is enough to make it run out.)
         entries = item.ravel()[: _BUDGET + 1].tolist() if item.dtype.hasobject else []
         return [item.base, *entries]
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(item, pandas.Index):
+        # Copies of a table share the labels' memory and caches; no user can write to those.
+        if isinstance(item, pandas.MultiIndex):
+            return list(item.levels)
+        return list(item[: _BUDGET + 1]) if item.dtype == object else []
     kind = type(item)
     held = gc.get_referents(item)
     if kind.__module__ == "__main__":

@@ -6,7 +6,7 @@ One way in for kernels, the server and the shell. `SessionStore` finds the store
 
 from __future__ import annotations
 
-from traitlets import Bool, Dict, Float, Int, Unicode, UseEnum
+from traitlets import Bool, CaselessStrEnum, Dict, Float, Int, Unicode
 from traitlets.config import Configurable
 
 from ipysession.log import SyncPolicy
@@ -30,9 +30,9 @@ class SessionStore(Configurable):
 class Recording(Configurable):
     """What is recorded, and at what price."""
 
-    sync = UseEnum(
-        SyncPolicy,
-        default_value=SyncPolicy.BACKGROUND,
+    sync = CaselessStrEnum(
+        [str(policy) for policy in SyncPolicy],
+        default_value=str(SyncPolicy.BACKGROUND),
         help="""When records become durable against a power cut: 'background' (a moment later),
         'strict' (a cell's end waits for it) or 'off'. A kill of the kernel never loses any.""",
     ).tag(config=True)

@@ -12,6 +12,7 @@ nothing of ipysession but its environment variables. Tests import it as ``integr
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import shutil
@@ -106,7 +107,7 @@ class Home:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("IPYSESSION_", "JPY_")) and name != "IPYTHONDIR"
+            if not name.startswith(("IPYSESSION_", "JPY_", "PYTEST_")) and name != "IPYTHONDIR"
         }
         return {**inherited, **self.isolation, **(extra or {})}
 
@@ -279,15 +280,26 @@ class Kernel:
 
     # -- cells -------------------------------------------------------------------------
 
-    def send(self, code: str, *, cell_id: str | None = None, store_history: bool = True) -> Answer:
-        """Ask for a cell to be run, and return at once; `receive` then fills the answer."""
+    def send(
+        self,
+        code: str,
+        *,
+        cell_id: str | None = None,
+        store_history: bool = True,
+        silent: bool = False,
+        expressions: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask for a cell to be run, and return at once; `receive` then fills the answer.
+
+        ``expressions`` are evaluated after the cell; their values come with the reply.
+        """
         client = self.wait()._client
         assert client is not None
         content = {
             "code": code,
-            "silent": False,
+            "silent": silent,
             "store_history": store_history,
-            "user_expressions": {},
+            "user_expressions": dict(expressions or {}),
             "allow_stdin": True,
             "stop_on_error": True,
         }
@@ -341,13 +353,21 @@ class Kernel:
         seconds: float = RUN_SECONDS,
         store_history: bool = True,
         typed: Sequence[str] = (),
+        expressions: Mapping[str, str] | None = None,
+        silent: bool = False,
     ) -> Answer:
         """Run a cell to its end and return all that it sent, also where it raised.
 
         ``cell_id`` is the notebook's id of the cell. Raises KernelDied, or TimeoutError after
         ``seconds``.
         """
-        answer = self.send(code, cell_id=cell_id, store_history=store_history)
+        answer = self.send(
+            code,
+            cell_id=cell_id,
+            store_history=store_history,
+            silent=silent,
+            expressions=expressions,
+        )
         deadline = time.monotonic() + seconds
         typed = list(typed)
         while True:
@@ -365,6 +385,17 @@ class Kernel:
         answer = self.run(code, **options)
         assert answer.status == "ok", f"{code!r}: {answer.text}"
         return answer
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of an expression in the namespace, which must have a literal for a repr.
+
+        No cell runs: nothing is counted, bound or recorded.
+        """
+        reply = self.run("", store_history=False, silent=True, expressions={"it": expression}).reply
+        assert reply is not None
+        value = reply["user_expressions"]["it"]
+        assert value["status"] == "ok", "\n".join(value["traceback"])
+        return ast.literal_eval(value["data"]["text/plain"])
 
     # -- life and death ----------------------------------------------------------------
 
@@ -387,6 +418,15 @@ class Kernel:
     def strike(self) -> None:
         """Send SIGKILL, and do nothing else: what had been sent can still be received."""
         os.kill(self.pid, signal.SIGKILL)
+
+    def strike_after(self, answer: Answer, seconds: float) -> None:
+        """Go on receiving ``answer``, and `strike` when ``seconds`` have passed (exactly)."""
+        deadline = time.perf_counter() + seconds
+        self.receive(answer, seconds)
+        while (left := deadline - time.perf_counter()) > 0:
+            if left > 0.002:
+                time.sleep(left - 0.002)  # the rest is spun: a sleep may take a millisecond more
+        self.strike()
 
     def kill(self) -> None:
         """End the kernel by SIGKILL, and wait until it is gone."""

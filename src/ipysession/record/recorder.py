@@ -27,6 +27,7 @@ import ipysession
 from ipysession.checkpoint.saver import Checkpointer
 from ipysession.errors import InvalidTransition, NotRecording
 from ipysession.lineage import cell_names, reachable_names
+from ipysession.log import SyncPolicy
 from ipysession.model import Outcome, SessionState
 from ipysession.model import payloads as p
 from ipysession.model.outputs import merge_streams
@@ -473,7 +474,7 @@ class Recorder:
                 created_by=f"ipysession {ipysession.__version__}",
             )
             writer = self.store.create(
-                created, policy=self.settings.sync, on_trouble=self._on_trouble
+                created, policy=SyncPolicy(self.settings.sync), on_trouble=self._on_trouble
             )
             self._take(writer)
         assert self.writer is not None  # noqa: S101 - set just above
@@ -515,7 +516,7 @@ class Recorder:
         recorded before is paused. Raises SessionBusy where a living kernel writes it.
         """
         writer = self.store.open_for_append(
-            session_id, policy=self.settings.sync, on_trouble=self._on_trouble
+            session_id, policy=SyncPolicy(self.settings.sync), on_trouble=self._on_trouble
         )
         try:
             writer.note_death()

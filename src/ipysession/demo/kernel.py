@@ -53,7 +53,9 @@ class CellResult:
     seconds: float = 0.0
     execution_count: int | None = None
     texts: list[str] = field(default_factory=list)
-    """The plain text of each output, in order."""
+    """The plain text of each output, in order, without what went to ``stderr``."""
+    warnings: str = ""
+    """What went to ``stderr``."""
     error: str | None = None
     """The last line of the traceback of a cell that raised."""
 
@@ -122,6 +124,8 @@ class DemoKernel:
             match message["msg_type"]:
                 case "execute_input":
                     result.execution_count = content["execution_count"]
+                case "stream" if content["name"] == "stderr":
+                    result.warnings += content["text"]
                 case "stream":
                     result.texts.append(content["text"])
                 case "display_data" | "execute_result":

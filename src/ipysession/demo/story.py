@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipysession.demo.fingerprints import Fingerprints
+    from ipysession.demo.kernel import CellResult
 
 KILL_TAG = "kill-here"
 """The tag of the cell in whose middle the kernel is killed."""
@@ -106,6 +107,7 @@ class _Demo:
     cells: list[Any]
     teller: Teller
     differences: list[str] = field(default_factory=list)
+    our_numbers: list[int | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = self.room / "sessions"
@@ -132,7 +134,7 @@ class _Demo:
                 kernel = kernels.enter_context(self._kernel())
                 for cell in self.cells[: self.kill_at]:
                     self._run(kernel, cell)
-                before = kernel.fingerprints()
+                before = self._without_our_inputs(kernel.fingerprints())
             with teller.part("Kill", f"SIGKILL for the kernel, process {kernel.pid}, in a cell"):
                 self._kill(kernel)
         with ExitStack() as kernels:
@@ -147,6 +149,11 @@ class _Demo:
                 self._compare_cells()
         with teller.part("Verify", "the export runs in a fresh kernel; its outputs are compared"):
             self._verify()
+
+    def _without_our_inputs(self, found: Fingerprints) -> Fingerprints:
+        """Cells with nothing but our own lines are no steps, so nothing brings them back."""
+        ours = {str(number) for number in self.our_numbers}
+        return replace(found, inputs={n: d for n, d in found.inputs.items() if n not in ours})
 
     def _kernel(self) -> DemoKernel:
         return DemoKernel(folder=self.room, environment=self.environment)
@@ -171,15 +178,25 @@ class _Demo:
         if result.error is not None:
             raise DemoFailed(f"cell {cell.id} raised {result.error}")
         self.teller.cell(result.execution_count, cell.source, result.seconds)
+        if _is_ours(cell.source):
+            self.our_numbers.append(result.execution_count)
         if cell.source.startswith(_OURS):
             self.teller.text("".join(result.texts))
+        self._heed(cell.id, result)
 
     def _magic(self, kernel: DemoKernel, line: str) -> str:
         result = kernel.run(line)
         if result.error is not None:
             raise DemoFailed(f"{line} raised {result.error}")
         self.teller.cell(result.execution_count, line, result.seconds)
+        self._heed(line, result)
         return "\n".join(result.texts)
+
+    def _heed(self, cell: str, result: CellResult) -> None:
+        """Tell warnings; ours, of an error within ipysession, is no good end of a demo."""
+        self.teller.text(result.warnings)
+        if "an internal error; recording goes on" in result.warnings:
+            self.differences.append(f"ipysession told of an error of its own after {cell}")
 
     def _kill(self, kernel: DemoKernel) -> None:
         cell = self.cells[self.kill_at]
@@ -231,7 +248,14 @@ class _Demo:
         session = sessions[0]["id"]
         output = str(self.room / EXPORTED)
         report = self._session("export", session, "-o", output, "--verify", "--force", "--json")
-        self.teller.text(json.dumps(report, indent=2))
+        found = report.get("verification", {})
+        if report.get("verified") is True and found.get("verdict") == "verified":
+            self.teller.good(f"{len(report['kept'])} cells ran again, with the recorded outputs")
+            return
+        self.differences.append(
+            f"the export was not verified: {found.get('verdict')}: {found.get('why')}"
+        )
+        self.differences += [line for line in (found.get("diff") or "").splitlines() if line]
 
     def _session(self, *arguments: str) -> Any:
         """What ``jupyter session …`` answers."""
@@ -245,7 +269,7 @@ class _Demo:
             cwd=self.room,
             env=self.environment,
         )
-        if done.returncode:
+        if done.returncode not in {0, 1} or not done.stdout:  # 1: done, and the answer is no
             said = (done.stderr or done.stdout).strip()
             raise DemoFailed(f"jupyter session {arguments[0]} ended with {done.returncode}: {said}")
         return json.loads(done.stdout)

@@ -79,7 +79,12 @@ class Reader:
             defaults = self._describe(value.__defaults__, within)
             return body.co_code.hex(), body.co_names, defaults, live
         if isinstance(value, type):
-            return value.__qualname__, sorted(vars(value))
+            # CPython itself adds `__slotnames__` when an instance is copied or pickled.
+            members = [(n, vars(value)[n]) for n in sorted(vars(value)) if n != "__slotnames__"]
+            return value.__qualname__, [
+                (n, self._describe(m, within) if isinstance(m, types.FunctionType) else "")
+                for n, m in members
+            ]
         return None
 
     def _data(self, value: object, _: tuple[int, ...]) -> object:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Literal
 
 from ipysession.errors import BlobDamaged, BlobMissing
 from ipysession.log import files
-from ipysession.log.line import FIRST_MAC, Line, check_line, is_authentic, parse_line, salvage
+from ipysession.log.line import (
+    FIRST_MAC,
+    Line,
+    check_line,
+    is_authentic,
+    line_mac,
+    line_seq,
+    parse_line,
+    salvage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -114,7 +123,7 @@ class _Reader:
         self._key = key
         self._session = session
         self._records: list[Record] = []
-        self._macs: dict[int, str] = {0: FIRST_MAC}
+        self._macs: dict[int, bytes] = {0: FIRST_MAC.encode("ascii")}
         self._orphans: list[Line] = []
         self._forged: list[int] = []
         self._conflicts: list[int] = []
@@ -123,29 +132,33 @@ class _Reader:
         """Take one line and return its record, if it is new. A line that stands twice,
         identical, was written again after a failed sync and counts once.
         """
-        known = self._macs.setdefault(line.seq, line.mac)
-        if known is not line.mac:
-            if known != line.mac:
-                self._conflicts.append(line.seq)
-            return None
-        if self._key is not None:
-            previous = self._macs.get(line.seq - 1)
-            if previous is None:
-                self._orphans.append(line)  # its predecessor may stand further on
-            elif not is_authentic(line, previous, self._key):
-                self._forged.append(line.seq)
+        mac = line_mac(line)
         try:
             record = parse_line(line, self._resolve, self._session)
         except ValueError as error:
-            self.damage.append(Damage("damaged", f"record {line.seq} is not ours: {error}"))
+            seq = line_seq(line)
+            self._macs.setdefault(seq, mac)
+            self.damage.append(Damage("damaged", f"record {seq} is not ours: {error}"))
+            return None
+        seq = record.seq
+        known = self._macs.setdefault(seq, mac)
+        if known is not mac:
+            if known != mac:
+                self._conflicts.append(seq)
             return None
         self._records.append(record)
+        if self._key is not None:
+            previous = self._macs.get(seq - 1)
+            if previous is None:
+                self._orphans.append(line)  # its predecessor may stand further on
+            elif not is_authentic(line, previous, self._key):
+                self._forged.append(seq)
         return record
 
     def contents(self, promised: Head | None) -> LogContents:
         """All that was taken, ordered, and what is wrong with it."""
         last = max(self._macs)
-        head = Head(last, self._macs[last])
+        head = Head(last, self._macs[last].decode("latin-1"))
         self._report("conflict", "two versions, of which the first counts, of", self._conflicts)
         if len(self._macs) <= last:
             for before, after in pairwise(sorted(self._macs)):
@@ -161,11 +174,12 @@ class _Reader:
     def _prove_orphans(self, key: bytes) -> frozenset[int]:
         gaps = []
         for line in self._orphans:
-            previous = self._macs.get(line.seq - 1)
+            seq = line_seq(line)
+            previous = self._macs.get(seq - 1)
             if previous is None:
-                gaps.append(line.seq)
+                gaps.append(seq)
             elif not is_authentic(line, previous, key):
-                self._forged.append(line.seq)
+                self._forged.append(seq)
         self._report("forged", "not written with this user's key, or moved:", self._forged)
         self._report("unproven", "not provable, since what stood before is missing:", gaps)
         return frozenset(self._forged + gaps)
@@ -175,7 +189,7 @@ class _Reader:
             gone = _span(head.seq + 1, promised.seq)
             detail = f"the log once had {promised.seq} records; gone from its end: {gone}"
             self.damage.append(Damage("truncated", detail))
-        elif self._macs.get(promised.seq, promised.mac) != promised.mac:
+        elif self._macs.get(promised.seq, promised.mac.encode()) != promised.mac.encode():
             detail = f"record {promised.seq} is another one than the log once had there"
             self.damage.append(Damage("truncated", detail))
 
@@ -252,7 +266,7 @@ def _broken(segment: str, number: int, offset: int, raw: bytes, damage: list[Dam
     else:
         detail = f"{len(content)} bytes do not match their checksum"
         if whole:
-            detail += f"; whole records inside: {', '.join(str(line.seq) for line in whole)}"
+            detail += f"; whole records inside: {', '.join(str(line_seq(line)) for line in whole)}"
     damage.append(Damage(kind, detail, segment, number, offset, len(content)))
     return whole
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,19 @@ class SummaryFold:
         self._cell_seconds = 0.0
         self._steps = 0
         self._failures = 0
+        self._handlers: dict[type[Any], Callable[[Record, Any], None]] = {
+            p.SessionCreated: self._session_created,
+            p.RunStarted: self._run_started,
+            p.StepStarted: self._step_started,
+            p.StepFinished: self._step_finished,
+            p.SessionPaused: self._transition,
+            p.SessionResumed: self._transition,
+            p.SessionCompleted: self._transition,
+            p.SessionFailed: self._transition,
+            p.SessionTitled: self._titled,
+            p.SessionTagged: self._tagged,
+            p.SessionUntagged: self._untagged,
+        }
 
     def check(self, payload: p.Payload) -> None:
         """Raise InvalidTransition if ``payload`` may not follow; change nothing."""
@@ -68,9 +82,10 @@ class SummaryFold:
         if time > self._last_time:
             self._last_time = time
             self._first_time = self._first_time or time
-        handler = _SUMMARY_HANDLERS.get(type(record.payload))
+        payload = record.payload
+        handler = self._handlers.get(type(payload))
         if handler is not None:
-            handler(self, record, record.payload)
+            handler(record, payload)
 
     def _transition(self, record: Record, payload: p.Payload) -> None:
         try:
@@ -159,21 +174,6 @@ class SummaryFold:
 _EPOCH = "1970-01-01T00:00:00Z"
 """The time of a session without a single record."""
 
-_SUMMARY_HANDLERS: dict[type[Any], Callable[[SummaryFold, Record, Any], None]] = {
-    # ruff: noqa: SLF001 - a table of own methods
-    p.SessionCreated: SummaryFold._session_created,
-    p.RunStarted: SummaryFold._run_started,
-    p.StepStarted: SummaryFold._step_started,
-    p.StepFinished: SummaryFold._step_finished,
-    p.SessionPaused: SummaryFold._transition,
-    p.SessionResumed: SummaryFold._transition,
-    p.SessionCompleted: SummaryFold._transition,
-    p.SessionFailed: SummaryFold._transition,
-    p.SessionTitled: SummaryFold._titled,
-    p.SessionTagged: SummaryFold._tagged,
-    p.SessionUntagged: SummaryFold._untagged,
-}
-
 
 class _StepDraft:
     """What is known of a step while the fold is under way."""
@@ -187,40 +187,41 @@ class _StepDraft:
         self.events: list[dict[str, Any]] = []
         self.effects: list[p.StepEffects] = []
         self.finished: p.StepFinished | None = None
-        self.finished_at: str | None = None
+        self.finished_at = ""
 
 
-class _SessionFold:
-    """Folds records into the parts of a Session."""
+class _SessionFold(SummaryFold):
+    """Folds records into all parts of a `Session`."""
 
     def __init__(self) -> None:
-        self.totals = SummaryFold()
+        super().__init__()
         self.drafts: dict[int, _StepDraft] = {}
         self.runs: list[Run] = []
         self.notes: list[Note] = []
         self.transitions: list[Transition] = []
         self.checkpoints: list[p.CheckpointSaved] = []
         self.unknown: list[str] = []
-        self._state = self.totals.state
+        self._handlers |= {
+            p.StepOutput: self._step_output,
+            p.StepEffects: self._step_effects,
+            p.CheckpointSaved: self._checkpoint_saved,
+            p.RunEnded: self._run_ended,
+            p.NoteAdded: self._note_added,
+            p.UnknownPayload: self._unknown,
+        }
 
-    def apply(self, record: Record) -> None:
-        self.totals.apply(record)
-        handler = _SESSION_HANDLERS.get(type(record.payload))
-        if handler is not None:
-            handler(self, record, record.payload)
+    def _step_started(self, record: Record, payload: p.StepStarted) -> None:
+        super()._step_started(record, payload)
+        if payload.step in self.drafts:
+            self.problems.append(f"record {record.seq}: step {payload.step} starts twice")
+        else:
+            self.drafts[payload.step] = _StepDraft(payload, record)
 
     def _draft(self, record: Record, step: int) -> _StepDraft | None:
         draft = self.drafts.get(step)
         if draft is None:
-            self.totals.problems.append(f"record {record.seq}: step {step} has no start")
+            self.problems.append(f"record {record.seq}: step {step} has no start")
         return draft
-
-    def _step_started(self, record: Record, payload: p.StepStarted) -> None:
-        if payload.step in self.drafts:
-            problem = f"record {record.seq}: step {payload.step} starts twice"
-            self.totals.problems.append(problem)
-        else:
-            self.drafts[payload.step] = _StepDraft(payload, record)
 
     def _step_output(self, record: Record, payload: p.StepOutput) -> None:
         draft = self._draft(record, payload.step)
@@ -233,6 +234,7 @@ class _SessionFold:
             draft.effects.append(payload)
 
     def _step_finished(self, record: Record, payload: p.StepFinished) -> None:
+        super()._step_finished(record, payload)
         draft = self._draft(record, payload.step)
         if draft is not None:
             draft.finished, draft.finished_at = payload, record.t
@@ -241,7 +243,7 @@ class _SessionFold:
         self.checkpoints.append(payload)
 
     def _run_started(self, record: Record, payload: p.RunStarted) -> None:
-        self._transition(record, payload)
+        super()._run_started(record, payload)
         self.runs.append(
             Run(
                 number=payload.number,
@@ -262,31 +264,15 @@ class _SessionFold:
         self.notes.append(Note(text=payload.text, step=payload.step, time=record.time))
 
     def _transition(self, record: Record, payload: p.Payload) -> None:
-        state = self.totals.state
-        if state is not self._state:
-            self._state = state
+        before = self.state
+        super()._transition(record, payload)
+        if self.state is not before:
             reason = getattr(payload, "reason", "")
-            self.transitions.append(Transition(state=state, reason=reason, time=record.time))
+            taken = Transition(state=self.state, reason=reason, time=record.time)
+            self.transitions.append(taken)
 
     def _unknown(self, _: Record, payload: p.UnknownPayload) -> None:
         self.unknown.append(payload.type_name)
-
-
-_SESSION_HANDLERS: dict[type[Any], Callable[[_SessionFold, Record, Any], None]] = {
-    p.StepStarted: _SessionFold._step_started,
-    p.StepOutput: _SessionFold._step_output,
-    p.StepEffects: _SessionFold._step_effects,
-    p.StepFinished: _SessionFold._step_finished,
-    p.CheckpointSaved: _SessionFold._checkpoint_saved,
-    p.RunStarted: _SessionFold._run_started,
-    p.RunEnded: _SessionFold._run_ended,
-    p.SessionPaused: _SessionFold._transition,
-    p.SessionResumed: _SessionFold._transition,
-    p.SessionCompleted: _SessionFold._transition,
-    p.SessionFailed: _SessionFold._transition,
-    p.NoteAdded: _SessionFold._note_added,
-    p.UnknownPayload: _SessionFold._unknown,
-}
 
 
 def fold(records: Iterable[Record], *, alive: bool = False, fallback_id: str = "") -> Session:
@@ -299,37 +285,36 @@ def fold(records: Iterable[Record], *, alive: bool = False, fallback_id: str = "
     parts = _SessionFold()
     for record in records:
         parts.apply(record)
-    living_run = parts.totals.last_run if alive else None
+    living_run = parts.last_run if alive else None
     return Session(
-        summary=parts.totals.summary(alive=alive, fallback_id=fallback_id),
+        summary=parts.summary(alive=alive, fallback_id=fallback_id),
         steps=tuple(_step(draft, living_run) for draft in parts.drafts.values()),
         runs=tuple(parts.runs),
         notes=tuple(parts.notes),
         transitions=tuple(parts.transitions),
         checkpoints=tuple(parts.checkpoints),
         unknown=tuple(parts.unknown),
-        problems=tuple(parts.totals.problems),
+        problems=tuple(parts.problems),
     )
 
 
 _NOTHING = Provenance()
+_NAMES_OF_NOTHING: tuple[list[str], ...] = ([], [], [])
 
 
-def _provenance(draft: _StepDraft) -> Provenance:
-    finished, effects = draft.finished, draft.effects
-    if not effects and (
-        finished is None or not (finished.bound or finished.deleted or finished.reads)
-    ):
-        return _NOTHING
-    fields: dict[str, Any] = {
-        "bound": tuple(finished.bound) if finished else (),
-        "deleted": tuple(finished.deleted) if finished else (),
-        "reads": tuple(finished.reads) if finished else (),
-    }
+def _provenance(finished: p.StepFinished | None, effects: list[p.StepEffects]) -> Provenance:
+    bound, deleted, reads = _NAMES_OF_NOTHING
+    if finished is not None:
+        bound, deleted, reads = finished.bound, finished.deleted, finished.reads
     if not effects:
-        return Provenance.trusted({**_NOTHING.__dict__, **fields})
+        if not (bound or deleted or reads):
+            return _NOTHING
+        names = {"bound": tuple(bound), "deleted": tuple(deleted), "reads": tuple(reads)}
+        return Provenance.trusted(_NOTHING.__dict__ | names)
     return Provenance(
-        **fields,
+        bound=tuple(bound),
+        deleted=tuple(deleted),
+        reads=tuple(reads),
         files=tuple(use for effect in effects for use in effect.files),
         processes=tuple(use for effect in effects for use in effect.processes),
         connections=tuple(use for effect in effects for use in effect.connections),
@@ -343,36 +328,33 @@ def _provenance(draft: _StepDraft) -> Provenance:
 
 def _step(draft: _StepDraft, living_run: int | None) -> Step:
     started, finished = draft.started, draft.finished
+    fields: dict[str, Any] = {
+        "number": started.step,
+        "run": draft.run,
+        "parent": started.parent,
+        "source": started.source,
+        "transformed": started.transformed,
+        "cell_id": started.cell_id,
+        "notebook": started.notebook,
+        "execution_count": started.execution_count,
+        "store_history": started.store_history,
+        "replay_of": started.replay_of,
+        "started": datetime.fromisoformat(draft.started_at),
+        "finished": None,
+        "duration": None,
+        "outcome": Outcome.RUNNING if draft.run == living_run else Outcome.DIED,
+        "error": None,
+        "events": tuple(draft.events),
+        "provenance": _provenance(finished, draft.effects),
+        "redacted": started.redacted,
+    }
     if finished is not None:
-        outcome = finished.outcome
-    else:
-        outcome = Outcome.RUNNING if draft.run == living_run else Outcome.DIED
-    redacted = dict(started.redacted)
-    if finished is not None:
-        for kind, count in finished.redacted.items():
-            redacted[kind] = redacted.get(kind, 0) + count
-    execution_count = started.execution_count
-    if finished is not None and finished.execution_count is not None:
-        execution_count = finished.execution_count
-    return Step.trusted(
-        {
-            "number": started.step,
-            "run": draft.run,
-            "parent": started.parent,
-            "source": started.source,
-            "transformed": started.transformed,
-            "cell_id": started.cell_id,
-            "notebook": started.notebook,
-            "execution_count": execution_count,
-            "store_history": started.store_history,
-            "replay_of": started.replay_of,
-            "started": datetime.fromisoformat(draft.started_at),
-            "finished": datetime.fromisoformat(draft.finished_at) if draft.finished_at else None,
-            "duration": finished.duration if finished else None,
-            "outcome": outcome,
-            "error": finished.error if finished else None,
-            "events": tuple(draft.events),
-            "provenance": _provenance(draft),
-            "redacted": redacted,
-        }
-    )
+        fields["finished"] = datetime.fromisoformat(draft.finished_at)
+        fields["duration"] = finished.duration
+        fields["outcome"] = finished.outcome
+        fields["error"] = finished.error
+        if finished.execution_count is not None:
+            fields["execution_count"] = finished.execution_count
+        if finished.redacted:
+            fields["redacted"] = dict(Counter(started.redacted) + Counter(finished.redacted))
+    return Step.trusted(fields)

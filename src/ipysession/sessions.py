@@ -89,7 +89,11 @@ class Sessions:
 
         What programs should use. Raises InvalidSessionId or SessionNotFound.
         """
-        return self.store.folder(session_id).read()
+        folder = self.store.folder(session_id)
+        try:
+            return folder.read()
+        finally:
+            self.store.folder(session_id)  # raises where it was deleted while it was read
 
     def select(
         self,
@@ -145,7 +149,7 @@ class Sessions:
         if after is not None:
             try:
                 last = _recency(self.store.folder(after).summary(self.store.key()))
-            except SessionNotFound as error:
+            except (SessionNotFound, FileNotFoundError) as error:
                 message = f"session {after} is gone; list again from the first page"
                 raise InvalidRequest(message) from error
         found = self.select(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from ipysession.checkpoint.differences import Difference, environment_differences
 from ipysession.checkpoint.plan import Action, Plan, ReplayPolicy, make_plan
 from ipysession.errors import BlobDamaged, BlobMissing, InvalidRequest, SessionNotFound
-from ipysession.export import ExportOptions, export_session
 from ipysession.model import SessionState
 from ipysession.model import payloads as p
 from ipysession.model.outputs import fold_outputs
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from ipysession.export import ExportOptions
     from ipysession.model import Session, Step, Summary
     from ipysession.store import Reading, SessionWriter
 
@@ -308,6 +308,9 @@ class Sessions:
         options: ExportOptions | None = None,
     ) -> Report:
         """Write a session as a clean notebook. ``output`` defaults to its title."""
+        # Imported when it is wanted: nbformat takes longer than all the rest of %load_ext.
+        from ipysession.export import ExportOptions, export_session
+
         options = options or ExportOptions()
         reading = self.read(reference)
         name = output or f"{_file_name(reading.session.summary.title)}-clean.ipynb"

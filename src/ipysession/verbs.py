@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ipysession.errors import InvalidRequest
-from ipysession.export import ExportOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +68,8 @@ def _list(sessions: Sessions, args: argparse.Namespace) -> Report:
 
 
 def _export(sessions: Sessions, args: argparse.Namespace) -> Report:
+    from ipysession.export import ExportOptions
+
     session, output = args.session, args.output
     if output is None and session is not None and session.endswith(_SUFFIXES):
         # `%session export clean.ipynb`: the one word is the file.

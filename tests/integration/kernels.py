@@ -391,11 +391,23 @@ class Kernel:
 
         No cell runs: nothing is counted, bound or recorded.
         """
-        reply = self.run("", store_history=False, silent=True, expressions={"it": expression}).reply
+        reply = self.run(
+            "", store_history=False, silent=True, expressions={"it": f"repr({expression})"}
+        ).reply
         assert reply is not None
         value = reply["user_expressions"]["it"]
         assert value["status"] == "ok", "\n".join(value["traceback"])
-        return ast.literal_eval(value["data"]["text/plain"])
+        # The repr of the repr: IPython shortens a container's, never a string's.
+        return ast.literal_eval(ast.literal_eval(value["data"]["text/plain"]))
+
+    def history(self, count: int = 50) -> list[str]:
+        """The newest sources in the order of Up-arrow, as a frontend asks for them."""
+        client = self.wait()._client
+        assert client is not None
+        reply = client.history(
+            raw=True, output=False, hist_access_type="tail", n=count, reply=True, timeout=10
+        )
+        return [source for _, _, source in reply["content"]["history"]]
 
     # -- life and death ----------------------------------------------------------------
 

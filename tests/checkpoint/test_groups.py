@@ -10,6 +10,7 @@ from ipysession.checkpoint.groups import co_variable_groups, is_plain
 
 
 def groups_of(**values):
+    """The groups of these variables."""
     return {frozenset(group) for group in co_variable_groups(sorted(values), values)}
 
 

@@ -2,6 +2,7 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 from ipysession.checkpoint import pickling
@@ -65,6 +66,7 @@ def notebook():
 
 
 def names_of(made):
+    """The user's names."""
     return {n: v for n, v in made.items() if not n.startswith("__")}
 
 
@@ -150,8 +152,14 @@ def test_globals_are_never_copied_into_the_pickle(notebook):
 
 def test_an_empty_closure_cell_stays_empty(notebook):
     """A function whose closure was not filled yet raises the same NameError."""
-    exec("def half():\n    def inner(): return later\n    if 0: later = 1\n    return inner\nh = half()",
-         notebook)  # fmt: skip
+    source = """
+def half():
+    def inner(): return later
+    if 0: later = 1
+    return inner
+h = half()
+"""
+    exec(source, notebook)
     fresh = restored(notebook, ["h"])
     with pytest.raises(NameError):
         fresh["h"]()
@@ -171,3 +179,24 @@ def test_the_budget_stops_a_pickle_that_is_too_large_or_too_slow():
         pickling.dumps(value, {}, seconds=10, max_bytes=100_000)
     with pytest.raises(pickling.BudgetExceededError, match="longer"):
         pickling.dumps(value, {}, seconds=0.0, max_bytes=1 << 30)
+
+
+def test_views_still_show_the_memory_of_their_array_also_after_a_second_restore():
+    """NumPy alone would restore copies."""
+    array = np.arange(12.0).reshape(3, 4)
+    values = {"a": array, "v": array[1:, ::2], "t": array.T, "own": np.arange(3)}
+    for _ in range(3):
+        chunks = pickling.dumps(values, {}, seconds=10, max_bytes=1 << 30)
+        values = pickling.loads(b"".join(chunks), {})
+        values["v"][0, 1] += 100
+        assert values["a"][1, 2] == values["v"][0, 1] == values["t"][2, 1]
+        assert not np.shares_memory(values["a"], values["own"])
+    assert values["a"][1, 2] == 306.0
+    assert values["v"].strides == (32, 16)
+
+
+def test_a_small_view_that_nobody_shares_with_does_not_drag_its_owner_along():
+    """A slice of a large array that is gone is saved as what it shows."""
+    small = np.zeros(1_000_000)[:10]
+    chunks = pickling.dumps({"small": small}, {}, seconds=10, max_bytes=1 << 30)
+    assert sum(map(len, chunks)) < 10_000

@@ -63,6 +63,7 @@ class Script:
 
 
 def actions(plan):
+    """What the plan does, by name."""
     return {item.name: item.action for item in plan.names}
 
 
@@ -78,7 +79,9 @@ def test_what_was_saved_last_is_loaded():
 
 def test_what_was_not_saved_is_replayed_with_all_that_it_rests_on():
     """The slice goes back through everything that made it, and no further."""
-    script = Script().step(["a"]).step(["noise"]).step(["b"], ["a"]).step(["c"], ["b"], skipped=["c"])
+    script = (
+        Script().step(["a"]).step(["noise"]).step(["b"], ["a"]).step(["c"], ["b"], skipped=["c"])
+    )
     plan = make_plan(script.session())
     assert actions(plan)["c"] is Action.REPLAY
     assert plan.replays == (1, 3, 4)

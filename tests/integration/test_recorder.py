@@ -47,20 +47,24 @@ def read(home):
 
 
 def newest(home):
+    """The folder of the latest kernel's session."""
     folders = sorted((home.store / "sessions").iterdir(), key=lambda f: f.stat().st_mtime)
     current = home.store / "current"
     return current.resolve() if current.exists() else folders[-1]
 
 
 def steps(home):
+    """The steps of the latest session."""
     return read(home).session.steps
 
 
 def outputs(home, number):
+    """The outputs of a step."""
     return step_outputs(read(home))[number]
 
 
 def text_of(found):
+    """The text of all streams."""
     return "".join(o["text"] for o in found if o["output_type"] == "stream")
 
 
@@ -177,7 +181,7 @@ class TestOutputs:
     """All of them, as nbformat, whatever they came through."""
 
     def test_displays_updates_and_clear_output(self, kernel, home):
-        """nbclient's semantics: an update changes the display where it stands."""
+        """As nbclient does it: an update changes the display where it stands."""
         kernel.ok("handle = display('first', display_id=True)")
         kernel.ok("handle.update('second')")
         shown = outputs(home, steps(home)[-2].number)
@@ -366,7 +370,7 @@ class TestLoading:
             "        'cell': sorted(ip.magics_manager.magics['cell']),\n"
             "        'registry': sorted(ip.magics_manager.registry),\n"
             "        'threads': sorted(t.name for t in _t.enumerate() if 'ipysession' in t.name),\n"
-            "        'hooks': {k: len(list(v)) for k, v in ip.hooks.items() if hasattr(v, '__iter__')},\n"
+            "        'hooks': {k: len([*v]) for k, v in ip.hooks.items() if hasattr(v, '__iter__')},\n"
             "        'complete': sorted(ip.strdispatchers['complete_command'].strs),\n"
             "        'stdout': type(_s.stdout).__name__,\n"
             "        'hidden': '_session' in ip.user_ns,\n"
@@ -457,7 +461,7 @@ class TestLoading:
             assert kernel.ok("x + 1").result == "2"
 
     def test_forked_children_do_not_write_the_log(self, kernel, home):
-        """multiprocessing's children share our hooks, not our session."""
+        """Children of multiprocessing share our hooks, not our session."""
         kernel.ok(
             "import multiprocessing\n"
             "def work(n): print('child', n); return n * n\n"

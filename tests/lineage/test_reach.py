@@ -11,7 +11,7 @@ def namespace(source):
 
 
 def test_a_function_reaches_the_globals_that_its_code_uses_transitively():
-    """f uses g, g uses K: a cell that calls f reaches all three."""
+    """Where f uses g and g uses K, a cell that calls f reaches all three."""
     made = namespace("K = []\ndef g(): return K\ndef f(): return g()\nother = 1")
     names, unbounded = reachable_names({"f"}, made)
     assert names == {"f", "g", "K"}

@@ -49,11 +49,13 @@ def environment_differences(session: Session, cwd: str | None = None) -> list[Di
     folder = cwd or then.cwd
     if folder and not Path(folder).is_dir():
         found.append(Difference("folder", folder, "missing"))
-    packages = dict(then.packages)
+    imported: dict[str, str] = {}
     for step in session.steps:
-        packages.update(step.provenance.packages)
-    for name, version in sorted(packages.items()):
+        imported.update(step.provenance.packages)
+    for name, version in sorted({**then.packages, **imported}.items()):
         current = _version(name)
+        if current == "" and name not in imported:
+            continue  # what the kernel brought along (a debugger, say) is no loss
         if current is not None and current != version:
             found.append(Difference(f"package {name}", version, current or "not installed"))
     latest: dict[str, FileUse] = {}

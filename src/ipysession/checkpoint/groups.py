@@ -103,6 +103,33 @@ def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> li
     return [frozenset(group) for group in members.values()]
 
 
+def shared_bases(value: Any) -> set[int]:
+    """The ids of arrays in ``value`` whose memory more than one array shows.
+
+    NumPy pickles a view as a copy, which breaks the sharing; a view that nobody shares its
+    memory with may well be copied, which leaves a large owner behind.
+    """
+    shown: dict[int, int] = {}
+    seen: set[int] = set()
+    numpy: Any = sys.modules["numpy"]
+    todo, keep_alive, budget = [value], [], _BUDGET
+    while todo and budget > 0:
+        item = todo.pop()
+        if id(item) in seen or is_plain(item):
+            continue
+        seen.add(id(item))
+        keep_alive.append(item)
+        budget -= 1
+        if isinstance(item, numpy.ndarray):
+            owner = item if item.base is None else item.base
+            shown[id(owner)] = shown.get(id(owner), 0) + 1
+            if item.dtype.hasobject:
+                todo.extend(item.ravel()[: _BUDGET + 1].tolist())
+        else:
+            todo.extend(_parts(item))
+    return {owner for owner, count in shown.items() if count > 1}
+
+
 def _parts(item: Any) -> list[Any]:
     """What ``item`` holds and could change or be changed through."""
     if isinstance(item, FunctionType):

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from ipysession.checkpoint.groups import shared_bases
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -50,9 +52,11 @@ class _Sink:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is untyped
-    def __init__(self, sink: _Sink, namespace: dict[str, Any]) -> None:
+    def __init__(self, sink: _Sink, value: Any, namespace: dict[str, Any]) -> None:
         super().__init__(sink, protocol=_PROTOCOL)
+        self._value = value
         self._namespace = namespace
+        self._shared: set[int] | None = None
         self._closure_cells: set[int] = set()
 
     def reducer_override(self, obj: Any) -> Any:
@@ -62,7 +66,19 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
             return self._reduce_cell(obj)
         if isinstance(obj, ModuleType) and vars(obj) is self._namespace:
             return _main_module, ()
+        base = getattr(obj, "base", None)
+        if base is not None and self._is_shared_view(obj, base):
+            return _reduce_view(obj, base)
         return super().reducer_override(obj)
+
+    def _is_shared_view(self, obj: Any, base: Any) -> bool:
+        """Is ``obj`` a NumPy view whose memory something else in this pickle shows, too?"""
+        numpy = sys.modules.get("numpy")
+        if numpy is None or type(obj) is not numpy.ndarray:
+            return False
+        if self._shared is None:
+            self._shared = shared_bases(self._value)
+        return id(base) in self._shared
 
     def _reduce_function(self, function: FunctionType) -> Any:
         cells = function.__closure__ or ()
@@ -88,6 +104,45 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
         if id(cell) in self._closure_cells:
             return CellType, ()
         return CellType, (), [_contents(cell)], None, None, _fill_cell
+
+
+def _reduce_view(view: Any, base: Any) -> Any:
+    """A view as its place in what owns the memory; NumPy would copy it.
+
+    The owner is an array, or the bytes that an array was restored from.
+    """
+    offset = view.__array_interface__["data"][0] - _address(base)
+    state = (view.dtype, view.shape, view.strides, offset, bool(view.flags.writeable))
+    return _make_view, (base, *state)
+
+
+def _address(base: Any) -> int:
+    import numpy as np
+
+    if type(base) in (bytes, bytearray):
+        base = np.frombuffer(base, dtype=np.uint8)
+    elif type(base) is not np.ndarray:
+        message = f"arrays share memory that belongs to a {type(base).__name__}"
+        raise TypeError(message)
+    elif not (base.flags.c_contiguous or base.flags.f_contiguous):
+        message = "arrays share the memory of an array in an unusual order"
+        raise TypeError(message)
+    return int(base.__array_interface__["data"][0])
+
+
+def _make_view(  # noqa: PLR0917 - pickle passes arguments by position
+    base: Any,
+    dtype: Any,
+    shape: Any,
+    strides: Any,
+    offset: int,
+    writeable: bool,  # noqa: FBT001
+) -> Any:
+    import numpy as np
+
+    view: Any = np.ndarray(shape, dtype, base, offset, strides)
+    view.flags.writeable = writeable
+    return view
 
 
 def _contents(cell: CellType) -> tuple[Any, ...]:
@@ -130,7 +185,7 @@ def dumps(value: Any, namespace: dict[str, Any], *, seconds: float, max_bytes: i
     reducers raise where it cannot be pickled.
     """
     sink = _Sink(time.perf_counter() + seconds, max_bytes)
-    _Pickler(sink, namespace).dump(value)
+    _Pickler(sink, value, namespace).dump(value)
     return sink.chunks
 
 

@@ -42,6 +42,10 @@ _INTERNAL = re.compile(
     r"_+|_i+|_i\d+|_oh|_dh|_ih|In|Out|_exit_code|__.*__|exit|quit|get_ipython|open"
 )
 _OUTPUT = re.compile(r"_\d+")
+_BEYOND_TABLES = re.compile(r"\bdel\b|\bimport[\s\\]*\*|[-+*/%@&|^<>]=")
+"""Where none of these stands and no magic is called, symbol tables say everything, and the
+tree need not be made: it would cost a tiny cell more than all else that is done here."""
+
 _OPTION_NAME = re.compile(r"--(?:out|err|proc)[ =](\w+)")
 
 
@@ -86,39 +90,37 @@ def cell_names(python: str) -> CellNames:
     A source that does not compile uses none: it did not run.
     """
     try:
-        tree = ast.parse(python)
-        table = symtable.symtable(python, "<cell>", "exec")
+        found = _from_table(symtable.symtable(python, "<cell>", "exec"))
+        if "get_ipython" in found.reads or _BEYOND_TABLES.search(python) is not None:
+            found = _from_tree(ast.parse(python), found)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return CellNames()
-    names = _from_table(table)
-    deleted = frozenset(
-        target.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Delete)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    )
-    star = any(
-        alias.name == "*"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    )
-    augmented = frozenset(
-        node.target.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
-    )  # `y += 1` reads y too, which the symbol table does not say
-    unbounded = names.unbounded or star
-    found = CellNames(names.bound, names.reads | augmented, deleted, unbounded)
-    if "get_ipython" in names.reads:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                found |= _from_magic(node)
-        found = CellNames(
-            found.bound, found.reads - {"get_ipython"}, found.deleted, found.unbounded
-        )
     return found
+
+
+def _from_tree(tree: ast.Module, said: CellNames) -> CellNames:
+    """What symbol tables do not say, added to what they ``said``."""
+    found = said
+    deleted: set[str] = set()
+    augmented: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Del):
+                deleted.add(node.id)
+        elif isinstance(node, ast.AugAssign):
+            if isinstance(node.target, ast.Name):
+                augmented.add(node.target.id)  # `y += 1` reads y too
+        elif isinstance(node, ast.ImportFrom):
+            if node.names[0].name == "*":
+                found |= EVERYTHING
+        elif isinstance(node, ast.Call) and "get_ipython" in said.reads:
+            found |= _from_magic(node)
+    return CellNames(
+        found.bound,
+        (found.reads | augmented) - {"get_ipython"},
+        found.deleted | deleted,
+        found.unbounded,
+    )
 
 
 def _from_table(table: symtable.SymbolTable) -> CellNames:

@@ -17,8 +17,9 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 import IPython
 from jupyter_core.paths import jupyter_runtime_dir
@@ -55,35 +56,36 @@ _REMEMBERED_CELLS = 10_000
 _logger = logging.getLogger(__name__)
 
 _Params = ParamSpec("_Params")
+_Part = TypeVar("_Part")
 
 
+class _Changes(NamedTuple):
+    """What a cell did to names, and which it could reach."""
+
+    bound: frozenset[str] = frozenset()
+    deleted: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
+    reachable: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
 class _OpenStep:
-    """A step that is running: what was known before it."""
+    """A step that is running: what was known before it, and what is known of its end."""
 
-    __slots__ = (
-        "asked_input",
-        "before",
-        "began",
-        "error",
-        "execution_count",
-        "finished",
-        "key",
-        "number",
-        "python",
-        "store_history",
-    )
-
-    def __init__(self, number: int, key: str | None, python: str | None) -> None:
-        self.number = number
-        self.key = key
-        self.python = python
-        self.began = time.perf_counter()
-        self.before: frozenset[str] = frozenset()
-        self.error: dict[str, Any] | None = None
-        self.execution_count: int | None = None
-        self.store_history = True
-        self.asked_input = False
-        self.finished = False
+    info: Any
+    key: str | None
+    python: str | None
+    number: int = 0
+    began: float = field(default_factory=time.perf_counter)
+    before: frozenset[str] = frozenset()
+    execution_count: int | None = None
+    store_history: bool = True
+    asked_input: bool = False
+    error: dict[str, Any] | None = None
+    duration: float | None = None
+    seen: EffectsSeen | None = None
+    changes: _Changes | None = None
+    finished: bool = False
 
 
 def _fenced(
@@ -206,21 +208,40 @@ class Recorder:
         """IPython is about to run a cell."""
         stack = self._running.setdefault(threading.get_ident(), [])
         # As many cells are open on this thread as there are frames; more on our side are left
-        # over from a call of ours that was interrupted or failed.
+        # over from a call of ours that failed.
         depth = len(cells.enclosing_cells())
-        del stack[max(depth - 1, 0) :]
-        python = cells.transformed_source(self.shell, info)
-        stack.append(None)
-        if depth > 1 or self.paused or cells.is_about_sessions(python):
-            return
-        writer = self._session()
-        with self._lock:
-            step = _OpenStep(writer.last_step + 1, self._tap.cell_key(), python)
-            self._begin(writer, step, info)
+        if depth == len(stack) and stack[-1] is not None and stack[-1].info is info:
+            step = stack[-1]  # begun by a call that was interrupted
+        else:
+            del stack[max(depth - 1, 0) :]
+            python = cells.transformed_source(self.shell, info)
+            stack.append(None)
+            if depth > 1 or self.paused or cells.is_about_sessions(python):
+                return
+            step = _OpenStep(info, self._tap.cell_key(), python)
             stack[-1] = step
+        with self._lock:
+            self._begin(self._session(), step)
         step.began = time.perf_counter()
 
-    def _begin(self, writer: SessionWriter, step: _OpenStep, info: Any) -> None:
+    def _begin(self, writer: SessionWriter, step: _OpenStep) -> None:
+        if not step.number:
+            step.number = writer.last_step + 1
+        if writer.last_step < step.number:
+            self._write_start(writer, step)
+        self.head_step = step.number
+        if step.key is not None:
+            self._step_of[step.key] = step
+            while len(self._step_of) > _REMEMBERED_CELLS:
+                self._step_of.popitem(last=False)
+        # From here on the cell is recorded; what fails below costs a detail, not the step.
+        self._guarded(self._names.begin)
+        step.before = self._names.names
+        self._guarded(self._tap.begin)
+        self._guarded(self._effects.begin)
+
+    def _write_start(self, writer: SessionWriter, step: _OpenStep) -> None:
+        info = step.info
         source, redacted = self.redactor.text(info.raw_cell)
         transformed = None
         if step.python is not None and step.python != info.raw_cell:
@@ -228,8 +249,7 @@ class Recorder:
             transformed = None if transformed.rstrip("\n") == source.rstrip("\n") else transformed
         step.store_history = bool(info.store_history) and not info.silent
         # IPython ≥ 9.18 has counted the cell already, older ones count it at its end.
-        result_count = self._execution_count() if step.store_history else None
-        step.execution_count = result_count
+        step.execution_count = self._execution_count() if step.store_history else None
         writer.append(
             p.StepStarted(
                 step=step.number,
@@ -238,20 +258,19 @@ class Recorder:
                 transformed=transformed,
                 cell_id=getattr(info, "cell_id", None),
                 notebook=cells.notebook_path(self.shell.user_ns),
-                execution_count=result_count,
+                execution_count=step.execution_count,
                 store_history=step.store_history,
                 redacted=redacted,
             )
         )
-        self.head_step = step.number
-        if step.key is not None:
-            self._step_of[step.key] = step
-            while len(self._step_of) > _REMEMBERED_CELLS:
-                self._step_of.popitem(last=False)
-        self._names.begin()
-        step.before = self._names.names
-        self._tap.begin()
-        self._effects.begin()
+
+    def _guarded(self, part: Callable[[], _Part], default: _Part | None = None) -> _Part | None:
+        """A part of a step's record: where it fails, the rest of the record is written."""
+        try:
+            return part()
+        except Exception:  # noqa: BLE001 - told and logged
+            self.internal_error()
+            return default
 
     def _execution_count(self) -> int:
         """The count of the cell that runs, before or after IPython has advanced it."""
@@ -267,7 +286,7 @@ class Recorder:
         if not stack:
             return  # a blank cell, or the one that loaded us
         step = stack[-1]
-        if step is not None and not step.finished:
+        if step is not None:
             try:
                 self._finish(step, result)
             except Exception:
@@ -283,52 +302,70 @@ class Recorder:
         self._say_notices()
 
     def _finish(self, step: _OpenStep, result: Any) -> None:
-        duration = time.perf_counter() - step.began
-        self._tap.end()
-        seen = self._effects.end()
+        """Write the end of a step. Repeatable: an interrupted call is made again."""
+        if step.duration is None:
+            step.duration = time.perf_counter() - step.began
+        self._guarded(self._tap.end)
+        if step.seen is None:
+            step.seen = self._guarded(self._effects.end, EffectsSeen())
         writer = self.writer
         if writer is None:
             return
-        self._write_pending()
-        namespace = self.shell.user_ns
+        self._guarded(self._write_pending)
+        if step.changes is None:
+            step.changes = self._guarded(lambda: self._changes(step), _Changes())
+        changes = step.changes or _Changes()
+        count = getattr(result, "execution_count", None)
+        if not step.finished:
+            outcome, error = self._outcome(step, result)
+            writer.append(
+                p.StepFinished(
+                    step=step.number,
+                    outcome=outcome,
+                    duration=step.duration,
+                    execution_count=count if step.store_history and count else step.execution_count,
+                    error=error,
+                    bound=sorted(changes.bound),
+                    deleted=sorted(changes.deleted),
+                    reads=sorted(changes.reads),
+                )
+            )
+            step.finished = True
+        self._guarded(lambda: self._write_effects(writer, step, step.seen or EffectsSeen()))
+        self._guarded(lambda: self._save_values(writer, step, changes, count))
+        writer.log.acknowledge()
+
+    def _changes(self, step: _OpenStep) -> _Changes:
+        """What the cell did to names, from its code and from the namespace."""
         names = cell_names(step.python or "")
         bound, deleted = self._names.end()
         users = self._names.names
         bound |= names.bound & users
-        reachable, unbounded = reachable_names(names.reads | names.bound, namespace)
+        reachable, unbounded = reachable_names(names.reads | names.bound, self.shell.user_ns)
         reachable = users if unbounded or names.unbounded else reachable & users
         # What it bound without reading it was not there to be read.
         reads = (reachable & step.before) | (names.reads & users)
-        outcome, error = self._outcome(step, result)
-        count = getattr(result, "execution_count", None)
-        writer.append(
-            p.StepFinished(
-                step=step.number,
-                outcome=outcome,
-                duration=duration,
-                execution_count=count if step.store_history and count else step.execution_count,
-                error=error,
-                bound=sorted(bound),
-                deleted=sorted(deleted),
-                reads=sorted(reads - (names.bound - names.reads)),
-            )
+        return _Changes(
+            frozenset(bound), frozenset(deleted), reads - (names.bound - names.reads), reachable
         )
-        self._write_effects(writer, step, seen)
-        step.finished = True
+
+    def _save_values(
+        self, writer: SessionWriter, step: _OpenStep, changes: _Changes, count: int | None
+    ) -> None:
         checkpointer = self._checkpointer
-        if checkpointer is not None and self.settings.save_values:
-            record, blobs = checkpointer.after_step(
-                step.number,
-                namespace,
-                bound=bound,
-                reachable=reachable,
-                deleted=deleted,
-                duration=duration,
-                execution_count=count,
-            )
-            if record is not None:
-                writer.append(record, blobs=blobs)
-        writer.log.acknowledge()
+        if checkpointer is None or not self.settings.save_values:
+            return
+        record, blobs = checkpointer.after_step(
+            step.number,
+            self.shell.user_ns,
+            bound=changes.bound,
+            reachable=changes.reachable,
+            deleted=changes.deleted,
+            duration=step.duration or 0.0,
+            execution_count=count,
+        )
+        if record is not None:
+            writer.append(record, blobs=blobs)
 
     def _outcome(self, step: _OpenStep, result: Any) -> tuple[Outcome, p.StepError | None]:
         """From the result and from the ``error`` that was shown: a repr that raises shows an

@@ -1,0 +1,364 @@
+"""After a kernel's death: variables, Out, history and random states as they would have been."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from integration.kernels import Home, Kernel, command
+
+import ipysession
+from ipysession.model import Outcome
+
+pytestmark = pytest.mark.integration
+
+LOAD = "%load_ext ipysession"
+RESUME = "%session resume"
+
+
+@pytest.fixture
+def home(tmp_path):
+    """The folders of one imaginary user."""
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def kernel(home):
+    """A kernel that records."""
+    with Kernel(home) as kernel:
+        kernel.ok(LOAD)
+        yield kernel
+
+
+def die_and_resume(kernel, extra=""):
+    """SIGKILL, a new kernel, and ``%session resume``; returns what it said as data."""
+    kernel.kill()
+    kernel.restart()
+    kernel.ok(LOAD)
+    return json.loads(kernel.ok(f"{RESUME} --json {extra}").stdout)
+
+
+def session():
+    """The latest session."""
+    return ipysession.open().session
+
+
+@pytest.fixture(autouse=True)
+def same_user(home, monkeypatch):
+    """This process reads the same store with the same key."""
+    for name, value in home.isolation.items():
+        if name != "JPY_SESSION_NAME":
+            monkeypatch.setenv(name, value)
+
+
+def test_variables_come_back_after_sigkill(kernel):
+    """Values, aliases, functions on live globals, classes, modules."""
+    kernel.ok("import numpy as np, pandas as pd\nK = 5")
+    kernel.ok("a = np.arange(6); view = a[2:4]; alias = a\nnested = {'a': [a]}")
+    kernel.ok("def f(v): return v + K\nclass C:\n    def m(self): return K\nc = C()")
+    kernel.ok("df = pd.DataFrame({'x': range(100), 'y': list('ab') * 50})")
+    kernel.ok("view[0] = 99; df['z'] = df.x * 2; gone = 1")
+    kernel.ok("del gone")
+    said = die_and_resume(kernel)
+    assert said["lost"] == {}
+    assert {"a", "view", "f", "C", "c", "df", "np", "pd", "K"} <= set(said["restored"])
+    assert kernel.ok("int(a[2]), alias is a, nested['a'][0] is a").result == "(99, True, True)"
+    kernel.ok("view[1] = 77")
+    assert kernel.ok("int(a[3])").result == "77", "a view still shows its array's memory"
+    assert kernel.ok("df.z.sum(), df.shape").result in {
+        "(np.int64(9900), (100, 3))",
+        "(9900, (100, 3))",
+    }
+    assert kernel.ok("K = 1000\nf(1), c.m(), type(c) is C").result == "(1001, 1000, True)"
+    assert kernel.run("gone").error.startswith("NameError")
+
+
+def test_out_in_history_and_the_execution_count(kernel):
+    """``Out[2]``, ``_``, ``In[2]``, Up-arrow, and the next cell's number."""
+    assert kernel.ok("x = 40").execution_count == 2
+    assert kernel.ok("x + 2").execution_count == 3
+    assert kernel.ok("'text'").execution_count == 4
+    die_and_resume(kernel)
+    answer = kernel.ok("Out[3], _4, _, In[3]")
+    assert answer.execution_count == 5
+    assert answer.result == "(42, 'text', 'text', 'x + 2')"
+    tail = kernel.history()
+    assert [source for source in tail if source in {"x = 40", "x + 2", "'text'"}][-3:] == [
+        "x = 40",
+        "x + 2",
+        "'text'",
+    ]
+
+
+def test_random_states_and_the_working_directory(kernel, home):
+    """The next random number is what it would have been."""
+    kernel.ok("import random, os, numpy as np\nrandom.seed(7); np.random.seed(7)")
+    kernel.ok("first = random.random(), np.random.rand()")
+    kernel.ok("os.makedirs('inner', exist_ok=True); os.chdir('inner')")
+    die_and_resume(kernel)
+    following = kernel.ok("random.random(), float(np.random.rand())").result
+    assert kernel.ok("os.path.basename(os.getcwd())").result == "'inner'"
+    kernel.ok("random.seed(7); np.random.seed(7); random.random(), np.random.rand()")
+    assert kernel.ok("random.random(), float(np.random.rand())").result == following
+
+
+def test_what_cannot_be_saved_is_replayed(kernel):
+    """Generators by their cell, with await and magics, in order, and marked as replays."""
+    kernel.ok("import asyncio\nn = 3")
+    kernel.ok("g = (i * n for i in range(10)); next(g)")
+    kernel.ok("await asyncio.sleep(0.01)\nh = (i for i in range(n))")
+    kernel.ok("%%time\nk = (i for i in range(n + 1))")
+    kernel.ok("second = next(g)")
+    said = die_and_resume(kernel)
+    assert set(said["replayed"]) == {"g", "h", "k"}
+    assert said["lost"] == {}
+    assert (
+        kernel.ok("next(g), list(h), list(k), second").result == "(6, [0, 1, 2], [0, 1, 2, 3], 3)"
+    )
+    replays = [step for step in session().steps if step.replay_of is not None]
+    assert len(replays) >= 4
+    assert all(step.outcome is Outcome.OK for step in replays)
+
+
+def test_steps_with_effects_are_listed_with_the_cell_and_not_replayed(kernel, home):
+    """Replaying must not append to a file twice, unless the user asks for all."""
+    kernel.ok("log = home = None")
+    kernel.ok("handle = open('log.txt', 'a'); handle.write('line\\n'); handle.flush()")
+    said = die_and_resume(kernel)
+    assert "handle" in said["lost"]
+    assert "log.txt" in said["lost"]["handle"]
+    assert (home.work / "log.txt").read_text() == "line\n"
+    [blocked] = said["blocked"]
+    assert blocked["source"].startswith("handle = open")
+    again = die_and_resume(kernel, "--replay=all")
+    assert "handle" in again["replayed"]
+    kernel.ok("handle.close()")
+    assert (home.work / "log.txt").read_text() == "line\nline\n"
+
+
+def test_the_step_that_the_kernel_died_in_is_told(kernel):
+    """With its cell; what it printed before is kept."""
+    kernel.ok("x = 1")
+    answer = kernel.send("import time\nprint('half way', flush=True)\nx = 2\ntime.sleep(60)")
+    kernel.receive(answer, 2)
+    said = die_and_resume(kernel)
+    assert said["died_in"] == 2
+    assert "half way" in said["notes"][0]
+    assert kernel.ok("x").result == "1", "the state is that before the cell"
+    died = session().step(2)
+    assert died.outcome is Outcome.DIED
+
+
+def test_recording_goes_on_in_the_same_session(kernel):
+    """Runs, parents, states: one session across kernels."""
+    kernel.ok("x = 1")
+    die_and_resume(kernel)
+    kernel.ok("y = x + 1")
+    found = session()
+    assert found.summary.runs == 2
+    assert [str(t.state) for t in found.transitions] == ["running", "paused", "running"]
+    assert found.transitions[1].reason == "kernel died"
+    assert found.steps[-1].source == "y = x + 1"
+    assert found.steps[-1].parent == 1
+    said = die_and_resume(kernel)
+    assert {"x", "y"} <= set(said["restored"])
+    assert len(list((ipysession.open_store().path / "sessions").iterdir())) == 1
+
+
+def test_the_offer(kernel):
+    """Loading tells of the earlier session of this notebook, and how it ended."""
+    kernel.ok("x = 1")
+    kernel.kill()
+    kernel.restart()
+    text = kernel.ok(LOAD).text
+    assert "An earlier session of this notebook ended when its kernel died, 1 step" in text
+    assert "%session resume" in text
+
+
+def test_values_made_before_resuming_are_replaced_and_told(kernel):
+    """They are recorded in the session that they were made in."""
+    kernel.ok("x = 'old'")
+    kernel.kill()
+    kernel.restart()
+    kernel.ok(LOAD)
+    kernel.ok("x = 'new'; own = 1")
+    said = json.loads(kernel.ok(f"{RESUME} --json").stdout)
+    assert "x" in said["restored"]
+    assert kernel.ok("x, own").result == "('old', 1)"
+    assert len(ipysession.open_store().ids()) == 2
+
+
+def test_a_session_that_a_living_kernel_writes_is_refused_with_the_way_out(kernel, home):
+    """No two writers, and no steal."""
+    kernel.ok("x = 1")
+    [session_id] = ipysession.open_store().ids()
+    with Kernel(home) as second:
+        second.ok(LOAD)
+        answer = second.run(f"{RESUME} {session_id}")
+        assert "is being recorded by another kernel" in answer.stderr
+        assert "%session export" in answer.stderr
+
+
+def test_a_completed_session_is_refused_with_the_way_out(kernel):
+    """It is closed for good."""
+    kernel.ok("x = 1")
+    kernel.ok("%session complete")
+    [session_id] = ipysession.open_store().ids()
+    assert "completed for good" in kernel.run(f"{RESUME} {session_id}").stderr
+
+
+def test_a_tampered_log_is_not_unpickled(kernel, home):
+    """Values of records that this user's key did not sign are replayed, not loaded."""
+    kernel.ok("x = [1, 2, 3]")
+    kernel.ok("y = 5")
+    kernel.kill()
+    (home.key).write_bytes(b"another user's 32 byte long key!!")
+    home.key.write_bytes(b"k" * 32)
+    kernel.restart()
+    kernel.ok(LOAD)
+    said = json.loads(kernel.ok(f"{RESUME} --json").stdout)
+    assert said["restored"] == []
+    assert {"x", "y"} <= set(said["replayed"])
+
+
+def test_a_damaged_blob_costs_only_its_own_names(kernel, home):
+    """One value that will not load never stops the rest, and is made again."""
+    kernel.ok("big = list(range(20_000))")
+    kernel.ok("small = 1")
+    kernel.kill()
+    [blob] = [f for f in home.store.rglob("blobs/*/*") if f.is_file()]
+    blob.chmod(0o600)
+    blob.write_bytes(b"x" + blob.read_bytes()[1:])
+    kernel.restart()
+    kernel.ok(LOAD)
+    said = json.loads(kernel.ok(f"{RESUME} --json").stdout)
+    assert "small" in said["restored"]
+    assert "big" in said["replayed"]
+    assert kernel.ok("len(big), big[-1]").result == "(20000, 19999)"
+
+
+def test_a_replay_that_raises_costs_only_what_needs_it(kernel, home):
+    """It is reported with its error."""
+    (home.work / "in.txt").write_text("7")
+    kernel.ok("base = int(open('in.txt').read())")
+    kernel.ok("g = (i for i in range(int(open('in.txt').read())))")
+    kernel.ok("h = (i for i in range(3))")
+    kernel.kill()
+    (home.work / "in.txt").unlink()
+    kernel.restart()
+    kernel.ok(LOAD)
+    said = json.loads(kernel.ok(f"{RESUME} --json").stdout)
+    assert "FileNotFoundError" in said["lost"]["g"]
+    assert "base" in said["restored"]
+    assert "h" in said["replayed"]
+    assert any(d["what"].endswith("in.txt") and d["now"] == "missing" for d in said["differences"])
+
+
+def test_a_value_over_the_budget_is_replayed(home, kernel):
+    """A time budget per step; what is not saved comes back by its cell."""
+    kernel.shutdown()
+    settings = ["--Recording.save_seconds=0.0", "--Recording.save_share=0.0"]
+    with Kernel(home, arguments=settings) as slow:
+        slow.ok(LOAD)
+        slow.ok("n = 4")
+        slow.ok("items = [str(i) for i in range(100_000)]")
+        said = die_and_resume(slow)
+        assert "items" in said["replayed"]
+        assert slow.ok("len(items)").result == "100000"
+
+
+def test_the_plan_does_nothing(kernel):
+    """``--plan``, and resume-plan in a shell, say the same without doing it."""
+    kernel.ok("x = 1\ng = (i for i in range(3))")
+    kernel.kill()
+    kernel.restart()
+    kernel.ok(LOAD)
+    plan = json.loads(kernel.ok(f"{RESUME} --plan --json").stdout)
+    assert {n["name"]: n["action"] for n in plan["names"]} == {"x": "load", "g": "replay"}
+    shell = subprocess.run(
+        command("resume-plan", "--json"), capture_output=True, text=True, check=True
+    )
+    assert json.loads(shell.stdout) == plan
+    assert kernel.run("x").error.startswith("NameError")
+
+
+def test_a_second_death_after_a_resume_keeps_everything(kernel):
+    """Restored values need not be saved again to survive."""
+    kernel.ok("a = list(range(5000)); b = a")
+    for _ in range(2):
+        die_and_resume(kernel)
+        assert kernel.ok("len(a), a is b").result == "(5000, True)"
+    kernel.ok("a.append(1)")
+    die_and_resume(kernel)
+    assert kernel.ok("len(b), a is b").result == "(5001, True)"
+
+
+def test_lazily_made_lambda_and_closures_keep_their_state(kernel):
+    """A counter counts on."""
+    kernel.ok(
+        "def make():\n    n = 0\n    def inc():\n        nonlocal n\n        n += 1\n"
+        "        return n\n    return inc\ninc = make()"
+    )
+    kernel.ok("inc(); inc()")
+    die_and_resume(kernel)
+    assert kernel.ok("inc()").result == "3"
+
+
+def test_terminal_ipython_records_and_resumes(home):
+    """The same in a terminal: outputs, displays, errors, and back after SIGKILL."""
+    import pexpect
+
+    def start():
+        shell = pexpect.spawn(
+            sys.executable,
+            ["-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"],
+            env={**home.environment({"JPY_SESSION_NAME": ""}), "TERM": "dumb"},
+            cwd=str(home.work),
+            encoding="utf-8",
+            timeout=30,
+        )
+        shell.expect(r"In \[1\]: ")
+        return shell
+
+    def run(shell, line, expected):
+        shell.sendline(line)
+        shell.expect(expected)
+        shell.expect(r"In \[\d+\]: ")
+
+    shell = start()
+    run(shell, LOAD, "Recording")
+    run(shell, "x = 21", "")
+    run(shell, "print('shown', x * 2)", "shown 42")
+    run(shell, "x * 3", "63")
+    run(shell, "1/0", "ZeroDivisionError")
+    run(shell, "g = (i for i in range(3))", "")
+    shell.kill(9)
+    shell.close(force=True)
+    found = ipysession.open()
+    steps = found.session.steps
+    assert [str(s.outcome) for s in steps] == ["ok", "ok", "ok", "error", "ok"]
+    from ipysession.sessions import step_outputs
+
+    outputs = step_outputs(found)
+    assert outputs[2][0]["text"] == "shown 42\n"
+    assert outputs[3] == [
+        {
+            "output_type": "execute_result",
+            "data": {"text/plain": "63"},
+            "metadata": {},
+            "execution_count": steps[2].execution_count,
+        }
+    ]
+    assert outputs[4][0]["ename"] == "ZeroDivisionError"
+    shell = start()
+    shell.sendline(LOAD)
+    shell.expect("An earlier session")
+    shell.expect(r"In \[\d+\]: ")
+    run(shell, RESUME, "Resumed")
+    run(shell, "x + 1", "22")
+    run(shell, "Out[4]", "63")
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
+    assert ipysession.open().session.summary.reason == "kernel shutdown"

@@ -9,6 +9,7 @@ CASES = [
     ("y = x + 1", {"y"}, {"x"}, set()),
     ("y += 1", {"y"}, {"y"}, set()),
     ("del a, b[0]", {"a"}, {"b"}, {"a"}),
+    ("del (p, q)", {"p", "q"}, set(), {"p", "q"}),
     ("import numpy as np", {"np"}, set(), set()),
     ("import os.path", {"os"}, set(), set()),
     ("from math import pi as p", {"p"}, set(), set()),

@@ -277,3 +277,6 @@ async def test_a_recording_kernel_is_found_by_the_id_that_it_recorded(
     # Killed, it is started again under the same id; the session says that its own run ended.
     os.kill(manager.provisioner.pid, signal.SIGKILL)
     await until(listed, [("interrupted", kernel, 1)])
+    await manager.ready  # jupyter_client cannot shut a kernel down while it starts
+    await api("DELETE", "sessions", served["id"])
+    assert await listed() == [("interrupted", None, 1)]

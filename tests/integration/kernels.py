@@ -409,6 +409,13 @@ class Kernel:
         )
         return [source for _, _, source in reply["content"]["history"]]
 
+    def complete(self, code: str) -> list[str]:
+        """What the Tab key offers at the end of ``code``."""
+        client = self.wait()._client
+        assert client is not None
+        reply = client.complete(code, reply=True, timeout=20)
+        return [str(match) for match in reply["content"]["matches"]]
+
     # -- life and death ----------------------------------------------------------------
 
     @property

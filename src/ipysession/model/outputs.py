@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ipysession.errors import BlobDamaged, BlobMissing
 from ipysession.model.encoding import BlobRef
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ def fold_outputs(
     """Outputs of each step. ``events_by_step`` holds each step's events, steps in order;
     ``resolve`` fetches parts that lie in blobs. An update by display id that was sent by a
     later step reaches the earlier step's output, as it does in the notebook.
+
+    A part whose blob is missing or damaged, or that ``resolve`` is lacking for, is replaced
+    by a text that says so.
     """
     folded: dict[int, list[dict[str, Any]]] = {}
     displays: dict[str, list[dict[str, Any]]] = {}
@@ -38,13 +42,16 @@ def fold_outputs(
                     outputs.clear()
             elif kind == "update":
                 for shown in displays.get(str(event.get("display_id")), []):
-                    shown["data"] = _plain(event.get("data", {}), resolve)
+                    shown["data"] = _bundle(_plain(event.get("data"), resolve))
                     shown["metadata"] = _plain(event.get("metadata", {}), resolve)
             elif kind == "output":
                 if clear_pending:
                     outputs.clear()
                     clear_pending = False
-                output = _plain(event["output"], resolve)
+                output = _plain(event.get("output"), resolve)
+                if not isinstance(output, dict):
+                    data = _bundle(output)
+                    output = {"output_type": "display_data", "data": data, "metadata": {}}
                 _append(outputs, output)
                 display_id = event.get("display_id")
                 if display_id is not None:
@@ -77,22 +84,30 @@ def _close_stream(merged: list[dict[str, Any]], chunks: list[str]) -> None:
 
 
 def _stream_name(event: Mapping[str, Any]) -> str | None:
-    output = event.get("output")
-    if event.get("event") == "output" and output and output.get("output_type") == "stream":
-        return str(output["name"])
-    return None
+    return _stream(event.get("output")) if event.get("event") == "output" else None
+
+
+def _stream(output: Any) -> str | None:
+    """The name of the stream that the output is a chunk of, if it is."""
+    is_chunk = (
+        isinstance(output, dict)
+        and output.get("output_type") == "stream"
+        and isinstance(output.get("text"), str)
+    )
+    return str(output.get("name")) if is_chunk else None
 
 
 def _append(outputs: list[dict[str, Any]], output: dict[str, Any]) -> None:
-    last = outputs[-1] if outputs else None
-    if (
-        last is not None
-        and output.get("output_type") == last.get("output_type") == "stream"
-        and output["name"] == last["name"]
-    ):
-        last["text"] += output["text"]
+    stream = _stream(output)
+    if stream is not None and outputs and _stream(outputs[-1]) == stream:
+        outputs[-1]["text"] += output["text"]
     else:
         outputs.append(output)
+
+
+def _bundle(data: Any) -> dict[str, Any]:
+    """A display's data, also where all of it lies in a blob that is gone."""
+    return data if isinstance(data, dict) else {"text/plain": str(data)}
 
 
 def _plain(value: Any, resolve: Resolve | None) -> Any:
@@ -118,4 +133,7 @@ def _plain(value: Any, resolve: Resolve | None) -> Any:
 def _content(ref: BlobRef, resolve: Resolve | None) -> Any:
     if resolve is None:
         return f"[{ref.size} bytes in blob {ref.hash}]"
-    return resolve(ref)
+    try:
+        return resolve(ref)
+    except (BlobMissing, BlobDamaged) as error:
+        return f"[{error}]"

@@ -89,6 +89,7 @@ class _Judge(ast.NodeVisitor):
             node = node.value
             depth += 1
         if isinstance(node, ast.Name):
+            self.visit(node)
             if node.id in self._fresh and depth <= 1:
                 return  # the function's own new list; what is in it is another matter
             dotted = self.known.modules.get(node.id)
@@ -132,6 +133,10 @@ class _Judge(ast.NodeVisitor):
             self.loops_over_arguments = True
         elif node.id in self._locals or not self.known.is_container(node):
             self._touch(node)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if node.id == "get_ipython":  # magics, translated
+            self.found.hidden.add("IPython's own state")
 
     # -- statements --------------------------------------------------------------------
 
@@ -225,9 +230,7 @@ class _Judge(ast.NodeVisitor):
         function = node.func
         dotted = self.known.dotted(function)
         arguments = [*node.args, *(word.value for word in node.keywords)]
-        if isinstance(function, ast.Name) and function.id == "get_ipython":
-            self.found.hidden.add("IPython's own state")
-        elif dotted is not None:
+        if dotted is not None:
             self._library_call(dotted, node)
         elif isinstance(function, ast.Name) and function.id in self._params | self._locals:
             self._unknown_call(node)

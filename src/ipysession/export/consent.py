@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ipysession.export.inputs import run_folders
+from ipysession.export.inputs import folder_of
 from ipysession.model import Outcome
 
 if TYPE_CHECKING:
@@ -22,11 +22,10 @@ _ELSEWHERE = re.compile(r"expanduser|Path\.home|environ|getenv|__file__|~/")
 
 def needs_consent(session: Session, steps: Iterable[Step]) -> tuple[int, str] | None:
     """The first of ``steps`` that must not be re-run without the user's consent, and why."""
-    folders = run_folders(session)
     sources: list[str] = []
     for step in steps:
         sources.append(step.source)
-        folder = folders.get(step.run, "")
+        folder = folder_of(session, step)
         reason = _reason(step, folder) or _may_write_elsewhere(step, folder, sources)
         if reason is not None:
             return step.number, reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 INPUT_LIMIT = 100 * 1024 * 1024
 """Bytes of input files that are copied, in all."""
 _MAX_UP = 3
-"""A recorded path may lead so many folders up (``../data/x.csv``)."""
+"""A path may lead so many folders up (``../data/x.csv``)."""
+_CLIMBS = re.compile(r"\.\.[/\\'\"]|\.parent")
 _CHUNK = 1024 * 1024
 
 
@@ -33,48 +35,41 @@ class Inputs:
     """In words: files that are gone, that changed since, or that are too large."""
 
 
-def run_folders(session: Session) -> dict[int, str]:
-    """The working folder of each run, by its number; empty where it was not recorded."""
-    return {run.number: run.environment.cwd for run in session.runs}
+def folder_of(session: Session, step: Step) -> str:
+    """The working folder of the kernel that ran ``step``; empty where it was not recorded."""
+    for run in session.runs:
+        if run.number == step.run:
+            return run.environment.cwd
+    return session.summary.cwd
 
 
 def copy_inputs(session: Session, steps: Sequence[Step], scratch: Path) -> Inputs:
     """Copy the files that ``steps`` read into ``scratch``, laid out as they were.
 
-    Only files below the run's folder, or beside it by a relative path, are copied; others are
-    left where they are, and the second run reads them there. A file that an earlier step
-    wrote is no input: the second run writes it too.
+    Files below the run's folder are copied, and files beside it where the code climbs out of
+    its folder (``../data/x.csv``). Others are left where they are, and the second run reads
+    them there. A file that an earlier step wrote is no input: the second run writes it too.
     """
-    folders = run_folders(session)
-    home = Path(folders.get(steps[-1].run, "") or "/") if steps else Path("/")
-    up = min(_MAX_UP, _levels_up(steps), len(home.parts) - 1)
+    up = _MAX_UP if any(_CLIMBS.search(step.source) for step in steps) else 0
+    home = Path(folder_of(session, steps[-1]) or "/") if steps else Path("/")
+    up = min(up, len(home.parts) - 1)
     inputs = Inputs(scratch.joinpath("run", *home.parts[len(home.parts) - up :] if up else ()))
     inputs.folder.mkdir(parents=True)
     budget = INPUT_LIMIT
-    for use, folder in _first_reads(steps, folders):
-        relative = _relative(use.path, folder)
-        if relative is None:
-            continue
-        target = Path(os.path.normpath(inputs.folder / relative))
-        if not target.is_relative_to(scratch / "run"):
-            continue
-        size = _copy(use, Path(folder, relative), target, budget, inputs)
-        budget -= size
+    for use, folder in _first_reads(session, steps):
+        source = os.path.normpath(Path(folder, use.path))
+        target = Path(os.path.normpath(inputs.folder / os.path.relpath(source, folder)))
+        if target.is_relative_to(scratch / "run"):
+            budget -= _copy(use, Path(source), target, budget, inputs)
+        elif use.size is not None and _size(source) != use.size:
+            inputs.problems.append(f"{use.path} has changed since it was recorded")
     return inputs
 
 
-def _levels_up(steps: Sequence[Step]) -> int:
-    """How many folders above its own the session reached by relative paths."""
-    parts = (
-        Path(os.path.normpath(use.path)).parts for step in steps for use in step.provenance.files
-    )
-    return max((part.count("..") for part in parts), default=0)
-
-
-def _first_reads(steps: Sequence[Step], folders: dict[int, str]) -> Iterator[tuple[FileUse, str]]:
+def _first_reads(session: Session, steps: Sequence[Step]) -> Iterator[tuple[FileUse, str]]:
     seen: set[str] = set()
     for step in steps:
-        folder = folders.get(step.run, "")
+        folder = folder_of(session, step)
         if not folder:
             continue
         for use in step.provenance.files:
@@ -85,13 +80,11 @@ def _first_reads(steps: Sequence[Step], folders: dict[int, str]) -> Iterator[tup
                     yield use, folder
 
 
-def _relative(path: str, folder: str) -> str | None:
-    """``path`` relative to ``folder``; None for an absolute path elsewhere."""
-    if not Path(path).is_absolute():
-        return os.path.normpath(path)
-    if Path(path).is_relative_to(folder):
-        return str(Path(path).relative_to(folder))
-    return None
+def _size(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return None
 
 
 def _copy(use: FileUse, source: Path, target: Path, budget: int, inputs: Inputs) -> int:

@@ -195,9 +195,9 @@ def _metadata(
 def _environment(session: Session, selection: Selection) -> dict[str, Any]:
     """Python and the packages' versions as they were when the last kept step ran."""
     last = selection.kept[-1].run if selection.kept else None
-    run = next((run for run in session.runs if run.number == last), None)
-    if run is None:
+    if not session.runs:
         return {}
+    run = next((run for run in session.runs if run.number == last), session.runs[-1])
     packages = dict(run.environment.packages)
     for step in selection.kept:
         if step.run == last:

@@ -105,7 +105,7 @@ def _sound_output(output: Any, resolve: Resolve) -> dict[str, Any]:
             "name": name if isinstance(name, str) else "stdout",
             "text": _as_text(text),
         }
-    if kind in {"display_data", "execute_result", "error"}:
+    if isinstance(kind, str) and kind in {"display_data", "execute_result", "error"}:
         return {str(key): value for key, value in output.items()}
     said = f"[ipysession: an output of the unknown kind {str(kind)[:80]!r} was left out]\n"
     return {"output_type": "stream", "name": "stderr", "text": said}

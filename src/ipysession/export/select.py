@@ -199,4 +199,4 @@ def _leaves_nothing(trace: Trace, later: Sequence[Step], seen: dict[int, Trace])
         if other.reads_anything or left & other.reads:
             return False
         left -= other.overwrites
-    return not left
+    return left <= trace.by_products

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ipysession.export import nb
+from ipysession.export.inputs import folder_of
 from ipysession.export.sources import clean_source
 
 if TYPE_CHECKING:
@@ -37,10 +38,9 @@ class Surroundings:
 
 def notebook_path(session: Session, steps: Sequence[Step]) -> Path | None:
     """The notebook file that the session was recorded from, as far as it is known."""
-    folders = {run.number: run.environment.cwd for run in session.runs}
     for step in reversed(steps):
         if step.notebook:
-            return _located(step.notebook, folders.get(step.run, ""))
+            return _located(step.notebook, folder_of(session, step))
     if session.summary.notebook:
         return _located(session.summary.notebook, session.summary.cwd)
     return None

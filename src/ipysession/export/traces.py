@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ipysession.export.changes import RANDOMNESS, Changes, changes
 from ipysession.export.failures import executed
+from ipysession.export.inputs import folder_of
 from ipysession.export.known import Known, fresh_names
 from ipysession.export.sources import clean_source
 from ipysession.export.uses import Uses, parse, uses
@@ -34,7 +35,8 @@ _NOTHING: frozenset[str] = frozenset()
 class Trace:
     """One step, as its neighbours see it.
 
-    ``reads``: names whose earlier values it uses. ``binds``: names that it surely bound.
+    ``reads``: names whose earlier values it uses. ``binds``: names that it bound.
+    ``by_products``: those that only its loops bind, which count where somebody reads them.
     ``overwrites``: names of which nothing earlier is left when it ends. ``leaves``: names that
     it bound, deleted or may have changed in place, with those that may share an object.
     ``keeps`` says why it must stay whatever follows it; None where nothing says so.
@@ -45,6 +47,7 @@ class Trace:
     binds: frozenset[str]
     overwrites: frozenset[str]
     leaves: frozenset[str]
+    by_products: frozenset[str] = _NOTHING
     keeps: str | None = None
     reads_anything: bool = False
     uses_history: bool = False
@@ -52,8 +55,7 @@ class Trace:
 
 def traces(session: Session, steps: Sequence[Step]) -> dict[int, Trace]:
     """The trace of each of ``steps``, by number; they must be in order of execution."""
-    folders = {run.number: run.environment.cwd for run in session.runs}
-    walk = _Walk(folders)
+    walk = _Walk({step.run: folder_of(session, step) for step in steps})
     return {step.number: walk.take(step) for step in steps}
 
 
@@ -80,9 +82,10 @@ class _Walk:
             warnings.simplefilter("ignore")  # `"\d"` in the user's code is the user's
             fresh = fresh_names(tree) & used.binds - used.reads
             changed = changes(tree if ok else executed(tree, step.error), self._known, fresh)
-        surely = used.binds if ok else _NOTHING
-        binds = frozenset(recorded.bound) | surely
-        overwrites = binds | frozenset(recorded.deleted) if ok else _NOTHING
+        binds = frozenset(recorded.bound) | (used.binds if ok else _NOTHING)
+        # What the text binds in a branch only, the recorder may have taken for bound.
+        surely = used.binds | (frozenset(recorded.bound) - used.may_bind)
+        overwrites = surely | frozenset(recorded.deleted) if ok else _NOTHING
         # A cell that failed may have bound less than its text says, or something else.
         self._known.forget(binds - used.binds if ok else binds | used.binds)
         reads = self._reads(step, used)
@@ -97,6 +100,7 @@ class _Walk:
         return Trace(
             reads=reads,
             binds=binds,
+            by_products=used.in_loops,
             overwrites=overwrites,
             leaves=leaves,
             keeps=self._must_stay(step, used, changed),

@@ -23,12 +23,16 @@ class Uses:
     """The names of one cell, with respect to what ran before it.
 
     ``reads``: used before the cell itself bound them. ``binds``: surely bound (or deleted)
-    when the cell ends without an error. ``early``: bound before the cell called anything.
+    when the cell ends without an error. ``may_bind``: all names that the text binds.
+    ``in_loops``: those that it binds in loops only, which may not have run at all.
+    ``early``: bound before the cell called anything.
     ``mentions``: every name that the text loads. ``unbounded``: it may reach any name.
     """
 
     reads: frozenset[str]
     binds: frozenset[str]
+    may_bind: frozenset[str]
+    in_loops: frozenset[str]
     early: frozenset[str]
     mentions: frozenset[str]
     unbounded: bool
@@ -75,11 +79,13 @@ def uses(tree: ast.Module) -> Uses:
         bound = order.block(tree.body, frozenset())
     except (RecursionError, MemoryError):
         nothing: frozenset[str] = frozenset()
-        return Uses(nothing, nothing, nothing, nothing, unbounded=True)
+        return Uses(nothing, nothing, nothing, nothing, nothing, nothing, unbounded=True)
     reads = order.reads | (order.deferred - bound)
     return Uses(
         reads=frozenset(reads & whole.reads),
         binds=bound,
+        may_bind=whole.bound | bound,
+        in_loops=frozenset(order.in_loops - order.out_of_loops - bound),
         early=frozenset(order.early),
         mentions=whole.reads,
         unbounded=whole.unbounded,
@@ -120,6 +126,9 @@ class _Order:
         self.reads: set[str] = set()
         self.early: set[str] = set()
         self.deferred: set[str] = set()
+        self.in_loops: set[str] = set()
+        self.out_of_loops: set[str] = set()
+        self._depth = 0
         self._called = False
 
     def block(self, statements: list[ast.stmt], bound: frozenset[str]) -> frozenset[str]:
@@ -139,13 +148,15 @@ class _Order:
                 return self.block(node.body, bound) & self.block(node.orelse, bound)
             case ast.While():
                 self._load(node.test, bound)
-                self.block(node.body, bound)
+                self._loop(node.body, bound)
                 self.block(node.orelse, bound)
                 return bound
             case ast.For() | ast.AsyncFor():
                 self._load(node.iter, bound)
                 self._load_target(node.target, bound)
-                self.block(node.body, bound | _targets([node.target]))
+                targets = _targets([node.target])
+                self.in_loops |= targets
+                self._loop(node.body, bound | targets)
                 self.block(node.orelse, bound)
                 return bound
             case ast.With() | ast.AsyncWith():
@@ -154,6 +165,11 @@ class _Order:
                 return self._try(node, bound)
             case _:
                 return self._leaf(node, bound)
+
+    def _loop(self, statements: list[ast.stmt], bound: frozenset[str]) -> None:
+        self._depth += 1
+        self.block(statements, bound)
+        self._depth -= 1
 
     def _load(self, node: ast.AST | None, bound: frozenset[str]) -> None:
         if node is None:
@@ -174,6 +190,7 @@ class _Order:
             self.deferred.clear()
 
     def _bind(self, names: frozenset[str], bound: frozenset[str]) -> frozenset[str]:
+        (self.in_loops if self._depth else self.out_of_loops).update(names)
         if not self._called:
             self.early |= names
         return bound | names

@@ -7,6 +7,7 @@ compared with the recorded ones. nbclient is imported only here, and only when a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import os
 import tempfile
@@ -15,11 +16,12 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import TYPE_CHECKING, Any, Literal
 
 from ipysession.export.compare import difference, readable, tolerant
 from ipysession.export.consent import needs_consent
-from ipysession.export.inputs import Inputs, copy_inputs, run_folders
+from ipysession.export.inputs import Inputs, copy_inputs, folder_of
 
 if TYPE_CHECKING:
     from nbclient import NotebookClient
@@ -138,6 +140,7 @@ def _run(
         startup_timeout=60,
         allow_errors=False,
         store_widget_state=False,
+        shutdown_kernel="immediate",
         on_cell_start=note_cell,
         resources={"metadata": {"path": str(inputs.folder)}},
     )
@@ -166,7 +169,7 @@ def _run(
 def _environment(session: Session, steps: list[Step]) -> dict[str, str]:
     """Ours, with recording off, and with the folder of the session to import modules from."""
     environment = {**os.environ, DISABLE_VARIABLE: "1"}
-    folder = run_folders(session).get(steps[-1].run, "") if steps else ""
+    folder = folder_of(session, steps[-1]) if steps else ""
     if folder:
         paths = [folder, environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
@@ -180,11 +183,13 @@ def _execute(client: NotebookClient, environment: dict[str, str]) -> None:
     over Ctrl-C, which it would answer by killing the kernel and going on.
     """
     raised: list[BaseException] = []
-    started = threading.Event()
     handle: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    started, ended = threading.Event(), threading.Event()
 
     async def run() -> None:
-        task = asyncio.ensure_future(client.async_execute(env=environment))
+        task = asyncio.ensure_future(
+            client.async_execute(env=environment, stdout=DEVNULL, stderr=DEVNULL)
+        )
         handle.append((asyncio.get_running_loop(), task))
         started.set()
         await task
@@ -196,17 +201,17 @@ def _execute(client: NotebookClient, environment: dict[str, str]) -> None:
             raised.append(error)
         finally:
             started.set()
+            ended.set()
 
-    thread = threading.Thread(target=work, name="ipysession-verify", daemon=True)
-    thread.start()
+    threading.Thread(target=work, name="ipysession-verify", daemon=True).start()
     try:
-        thread.join()
+        ended.wait()  # not join: a join that Ctrl-C ended once never waits again (CPython 3.11)
     except BaseException:
         started.wait()
         for loop, task in handle:
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop closed meanwhile
                 loop.call_soon_threadsafe(task.cancel)
-        thread.join(timeout=30)
+        ended.wait(timeout=30)  # until the kernel is gone
         raise
     if raised:
         raise raised[0]
@@ -222,7 +227,8 @@ def _compare(
     steps: list[Step],
     inputs: Inputs,
 ) -> Verification:
-    then = sorted({folder for folder in run_folders(session).values() if len(folder) > 1})
+    folders = {folder_of(session, step) for step in steps}
+    then = [folder for folder in sorted(folders) if len(folder) > 1]
     now = [str(inputs.folder)]
     compared = 0
     for old, new in zip(recorded.cells, rerun.cells, strict=True):

@@ -1,0 +1,164 @@
+"""Recorded sessions for the tests of the export: written through the store, as a kernel would."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+from ipysession.lineage import cell_names, is_internal, reachable_names
+from ipysession.model import Outcome
+from ipysession.model import payloads as p
+from ipysession.model.provenance import Environment
+from ipysession.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from ipysession.store import Reading
+
+KEY = bytes(range(32))
+
+
+class Recording:
+    """A session under way. `step` records what it is told; `run` really runs the cell."""
+
+    def __init__(self, store: Path, work: Path, **created: Any) -> None:
+        self.work = work
+        self._store = Store(store, key=KEY)
+        self.writer = self._store.create(
+            p.SessionCreated(session="?", **{"title": "Test", **created})
+        )
+        self._run = 0
+        self._number = 0
+        self.namespace: dict[str, Any] = {}
+        self.new_run()
+
+    def new_run(self, **environment: Any) -> None:
+        """Another kernel takes the session up."""
+        if self._run:
+            self.writer.append(p.SessionPaused(reason="kernel shutdown"))
+            self.writer.append(p.SessionResumed())
+        self._run += 1
+        self.writer.log.run = self._run
+        known = {"python": "3.11.7", "cwd": str(self.work), "packages": {"numpy": "2.0"}}
+        self.writer.append(
+            p.RunStarted(number=self._run, environment=Environment(**{**known, **environment}))
+        )
+        self.namespace = {"__name__": "__main__"}
+
+    def append(self, payload: p.Payload) -> None:
+        """Any record."""
+        self.writer.append(payload)
+
+    def step(
+        self,
+        source: str,
+        bound: Iterable[str] = (),
+        reads: Iterable[str] = (),
+        *,
+        outputs: Iterable[dict[str, Any]] = (),
+        outcome: Outcome | None = Outcome.OK,
+        error: tuple[str, str] | None = None,
+        effects: dict[str, Any] | None = None,
+        duration: float = 0.25,
+        deleted: Iterable[str] = (),
+        **started: Any,
+    ) -> int:
+        """One step. ``outcome=None``: it has not ended. ``outputs`` are outputs or events."""
+        self._number += 1
+        number = self._number
+        started.setdefault("execution_count", number)
+        self.writer.append(p.StepStarted(step=number, source=source, **started))
+        events = [o if "event" in o else {"event": "output", "output": o} for o in outputs]
+        if events:
+            self.writer.append(p.StepOutput(step=number, events=events))
+        if outcome is not None:
+            failure = None
+            if error is not None:
+                failure = p.StepError(ename=error[0], evalue=error[1])
+                outcome = Outcome.ERROR if outcome is Outcome.OK else outcome
+            finished = p.StepFinished(
+                step=number,
+                outcome=outcome,
+                duration=duration,
+                error=failure,
+                bound=list(bound),
+                reads=list(reads),
+                deleted=list(deleted),
+            )
+            self.writer.append(finished)
+        if effects:
+            self.writer.append(p.StepEffects(step=number, **effects))
+        return number
+
+    def run(self, source: str, cell: str | None = None, **more: Any) -> int:
+        """Run a cell in this process, and record of it what the recorder would."""
+        python = TransformerManager().transform_cell(source)
+        names, namespace = cell_names(python), self.namespace
+        before = {name: id(value) for name, value in namespace.items()}
+        printed, error = io.StringIO(), None
+        try:
+            with contextlib.redirect_stdout(printed):
+                exec(compile(python, "<cell>", "exec"), namespace)
+        except Exception as raised:  # noqa: BLE001 - the cell's
+            error = (type(raised).__name__, str(raised))
+        visible = {name for name in namespace if not is_internal(name)}
+        bound = {name for name in visible if before.get(name) != id(namespace[name])}
+        bound |= names.bound & visible
+        reachable, _ = reachable_names(names.reads | names.bound, namespace)
+        reads = (reachable & visible & before.keys()) | (names.reads & visible)
+        outputs = []
+        if printed.getvalue():
+            outputs = [{"output_type": "stream", "name": "stdout", "text": printed.getvalue()}]
+        return self.step(
+            source,
+            sorted(bound),
+            sorted(reads - (names.bound - names.reads)),
+            transformed=None if python.rstrip("\n") == source else python,
+            cell_id=cell,
+            error=error,
+            outputs=[*outputs, *more.pop("outputs", ())],
+            deleted=sorted(before.keys() - namespace.keys()),
+            **more,
+        )
+
+    def note(self, text: str, step: int | None = None) -> None:
+        """A remark of the user's."""
+        self.writer.append(p.NoteAdded(text=text, step=step))
+
+    def close(self) -> None:
+        """The kernel is gone."""
+        self.writer.close()
+
+    def read(self) -> Reading:
+        """The session as any process reads it, also while it is written."""
+        if not self.writer.closed:
+            self.writer.log.sync()
+        return self._store.folder(self.writer.id).read(KEY)
+
+
+@pytest.fixture
+def new_recording(tmp_path: Path) -> Iterable[Callable[..., Recording]]:
+    """Makes recordings; the folder that their kernels work in is ``tmp_path / 'work'``."""
+    work = tmp_path / "work"
+    work.mkdir()
+    made: list[Recording] = []
+
+    def new(**created: Any) -> Recording:
+        made.append(Recording(tmp_path / "store", work, **created))
+        return made[-1]
+
+    yield new
+    for recording in made:
+        recording.close()
+
+
+@pytest.fixture
+def recording(new_recording: Callable[..., Recording]) -> Recording:
+    """A session of which one run has begun."""
+    return new_recording()

@@ -24,7 +24,9 @@ def texts(max_size: int = 12) -> st.SearchStrategy[str]:
     """Any text: lone surrogates, NUL and U+2028 too. Two surrogates that stand side by side
     and form a character are left out: in JSON they are that character.
     """
-    tricky = st.sampled_from(["\u2028", "\u2029", "\ud800", "\udfff", "\x00", "$", '"', "\\", "é", "🎈"])
+    tricky = st.sampled_from(
+        ["\u2028", "\u2029", "\ud800", "\udfff", "\x00", "$", '"', "\\", "é", "🎈"]
+    )
     alphabet = st.one_of(st.characters(codec=None, exclude_categories=()), tricky)
     return st.text(alphabet, max_size=max_size).filter(lambda text: not _PAIR.search(text))
 
@@ -156,9 +158,7 @@ _FIELDS: dict[type[p.Payload], dict[str, st.SearchStrategy[Any]]] = {
             max_size=2,
         ),
         "processes": st.lists(st.builds(ProcessUse, command=texts()), max_size=2),
-        "connections": st.lists(
-            st.builds(Connection, kind=texts(5), address=texts(5)), max_size=2
-        ),
+        "connections": st.lists(st.builds(Connection, kind=texts(5), address=texts(5)), max_size=2),
         "packages": _versions,
         "git": st.none() | _git,
         "cwd": _maybe_text,

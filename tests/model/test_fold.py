@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -25,18 +27,20 @@ from ipysession.model.state import ARROWS, advance
 ENVIRONMENT = Environment(python="3.11", cwd="/home/me")
 
 
-def records(*written: p.Payload | p.UnknownPayload, run: int = 1) -> list[Record]:
-    """The payloads as records, a second apart; a ``run.started`` gives those that follow its run."""
+def _records(*written: p.Payload | p.UnknownPayload, run: int = 1) -> list[Record]:
+    """The payloads as records, a second apart; those after a ``run.started`` have its run."""
     made = []
     for seq, payload in enumerate(written, start=1):
         if isinstance(payload, p.RunStarted):
             run = payload.number
         kind = getattr(payload, "type", "unknown")
-        made.append(Record(seq, run, f"2026-11-21T09:48:{seq:02}.000000Z", float(seq), kind, payload))
+        made.append(
+            Record(seq, run, f"2026-11-21T09:48:{seq:02}.000000Z", float(seq), kind, payload)
+        )
     return made
 
 
-def at(second: int) -> datetime:
+def _at(second: int) -> datetime:
     return datetime(2026, 11, 21, 9, 48, second, tzinfo=UTC)
 
 
@@ -44,18 +48,18 @@ CREATED = p.SessionCreated(session="s", title="T", user="me", host="here")
 RUN = p.RunStarted(number=1, environment=ENVIRONMENT, kernel_id="k1", notebook="a.ipynb")
 
 
-def started(step: int, **fields: object) -> p.StepStarted:
+def _started(step: int, **fields: object) -> p.StepStarted:
     return p.StepStarted(**{"step": step, "source": f"cell {step}", **fields})
 
 
-def finished(step: int, **fields: object) -> p.StepFinished:
+def _finished(step: int, **fields: object) -> p.StepFinished:
     return p.StepFinished(**{"step": step, "outcome": "ok", "duration": 0.5, **fields})
 
 
 class Oracle:
     """The drawing in ARCHITECTURE, as a table of its own."""
 
-    ALLOWED = {
+    ALLOWED: ClassVar = {
         ("created", "run"): "running",
         ("running", "run"): "running",
         ("running", "pause"): "paused",
@@ -64,7 +68,7 @@ class Oracle:
         ("created", "resume"): "running",  # its kernel died before it ran anything
         ("paused", "resume"): "running",
     }
-    PAYLOADS = {
+    PAYLOADS: ClassVar = {
         "run": RUN,
         "pause": p.SessionPaused(reason="a"),
         "resume": p.SessionResumed(reason="b"),
@@ -91,39 +95,43 @@ class TestStateMachine:
                 continue
             totals.check(payload)
             taken.append(payload)
-            totals.apply(records(*taken)[-1])
+            totals.apply(_records(*taken)[-1])
             if target != state:
                 assert totals.summary(alive=True).reason == getattr(payload, "reason", "")
             state = target
             assert totals.state == state
-        session = fold(records(*taken), alive=True)
+        session = fold(_records(*taken), alive=True)
         assert session.summary.state == state
         assert session.problems == ()
         states = [SessionState.CREATED, *(step.state for step in session.transitions)]
-        assert all(b in ARROWS[a] for a, b in zip(states, states[1:], strict=False))
+        assert all(after in ARROWS[before] for before, after in pairwise(states))
 
     @given(st.lists(payloads(), max_size=6))
     def test_other_records_never_change_the_state(self, written):
         """Titles, notes, steps: they may stand in any state, also after the end."""
-        others = [w for w in written if not isinstance(w, tuple(map(type, Oracle.PAYLOADS.values())))]
+        others = [
+            w for w in written if not isinstance(w, tuple(map(type, Oracle.PAYLOADS.values())))
+        ]
         for last in (p.SessionCompleted(), p.SessionPaused()):
             totals = SummaryFold()
-            for record in records(CREATED, RUN, last):
+            for record in _records(CREATED, RUN, last):
                 totals.apply(record)
             state = totals.state
             for payload in others:
                 totals.check(payload)
-                totals.apply(records(payload)[0])
+                totals.apply(_records(payload)[0])
             assert totals.state is state
 
     def test_a_contradiction_in_the_log_is_reported_and_followed(self):
         """A forged or damaged log: readers say what is wrong and show the newest state."""
-        session = fold(records(CREATED, RUN, p.SessionCompleted(), p.SessionResumed()), alive=True)
+        session = fold(_records(CREATED, RUN, p.SessionCompleted(), p.SessionResumed()), alive=True)
         assert session.summary.state == "running"
         (problem,) = session.problems
         assert problem.startswith("record 4: a completed session cannot become running")
 
-    @pytest.mark.parametrize("state", [s for s in SessionState if s is not SessionState.INTERRUPTED])
+    @pytest.mark.parametrize(
+        "state", [s for s in SessionState if s is not SessionState.INTERRUPTED]
+    )
     def test_the_message_says_the_way_out(self, state):
         """What happened, to what, and what to do next."""
         with pytest.raises(InvalidTransition, match=f"a {state} session cannot become created: .+"):
@@ -136,10 +144,10 @@ class TestStateMachine:
 
     def test_running_without_a_living_writer_is_interrupted(self):
         """A killed kernel leaves "running" in the log."""
-        log = records(CREATED, RUN)
+        log = _records(CREATED, RUN)
         assert fold(log, alive=True).summary.state is SessionState.RUNNING
         assert fold(log, alive=False).summary.state is SessionState.INTERRUPTED
-        paused = records(CREATED, RUN, p.SessionPaused())
+        paused = _records(CREATED, RUN, p.SessionPaused())
         assert fold(paused, alive=False).summary.state is SessionState.PAUSED
 
 
@@ -149,14 +157,16 @@ class TestSteps:
     def test_a_whole_step(self):
         """Source, outputs, outcome, timing, provenance, redactions."""
         session = fold(
-            records(
+            _records(
                 CREATED,
                 RUN,
-                started(1, cell_id="c", notebook="a.ipynb", execution_count=7, redacted={"token": 1}),
+                _started(
+                    1, cell_id="c", notebook="a.ipynb", execution_count=7, redacted={"token": 1}
+                ),
                 p.StepOutput(step=1, events=[{"n": 1}]),
                 p.StepOutput(step=1, events=[{"n": 2}, {"n": 3}]),
                 p.StepEffects(step=1, packages={"numpy": "2"}, cwd="/tmp", omitted=1),
-                finished(
+                _finished(
                     1,
                     outcome="error",
                     execution_count=8,
@@ -166,14 +176,14 @@ class TestSteps:
                     reads=["z"],
                     redacted={"token": 2, "password": 1},
                 ),
-                started(2, parent=1, transformed="magic()"),
+                _started(2, parent=1, transformed="magic()"),
             ),
         )
         first, second = session.steps
         assert (first.number, first.run, first.parent) == (1, 1, None)
         assert first.source == first.python == "cell 1"
         assert (first.cell_id, first.notebook, first.execution_count) == ("c", "a.ipynb", 8)
-        assert (first.started, first.finished, first.duration) == (at(3), at(7), 0.5)
+        assert (first.started, first.finished, first.duration) == (_at(3), _at(7), 0.5)
         assert first.outcome is Outcome.ERROR
         assert first.error == p.StepError(ename="E", evalue="v")
         assert first.events == ({"n": 1}, {"n": 2}, {"n": 3})
@@ -187,7 +197,7 @@ class TestSteps:
 
     def test_names_without_effects(self):
         """The common case."""
-        session = fold(records(started(1), finished(1, bound=["x"], reads=["y"])))
+        session = fold(_records(_started(1), _finished(1, bound=["x"], reads=["y"])))
         assert session.steps[0].provenance == Provenance(bound=("x",), reads=("y",))
 
     def test_effects_of_several_records_add_up(self):
@@ -208,7 +218,7 @@ class TestSteps:
             cwd="/two",
             asked_input=True,
         )
-        provenance = fold(records(started(1), one, two)).steps[0].provenance
+        provenance = fold(_records(_started(1), one, two)).steps[0].provenance
         assert [use.path for use in provenance.files] == ["a", "b"]
         assert (provenance.git, provenance.cwd) == (two.git, "/two")
         assert provenance.outside == (
@@ -227,27 +237,27 @@ class TestSteps:
 
     def test_an_unfinished_step_runs_or_died(self):
         """It runs where its kernel lives; else the kernel ended inside it."""
-        log = records(CREATED, RUN, started(1))
+        log = _records(CREATED, RUN, _started(1))
         assert fold(log, alive=True).steps[0].outcome is Outcome.RUNNING
         assert fold(log, alive=False).steps[0].outcome is Outcome.DIED
-        later = records(
+        later = _records(
             CREATED,
             RUN,
-            started(1),
+            _started(1),
             p.SessionPaused(),
             p.SessionResumed(),
             p.RunStarted(number=2, environment=ENVIRONMENT),
-            started(2),
+            _started(2),
         )
         assert [s.outcome for s in fold(later, alive=True).steps] == [Outcome.DIED, Outcome.RUNNING]
 
     def test_records_of_steps_that_never_started_are_reported(self):
         """A damaged log may lack the start; nothing is made up."""
         session = fold(
-            records(
+            _records(
                 p.StepOutput(step=5, events=[{}]),
                 p.StepEffects(step=5),
-                finished(5),
+                _finished(5),
             )
         )
         assert session.steps == ()
@@ -255,13 +265,13 @@ class TestSteps:
 
     def test_a_step_that_starts_twice_is_reported_and_the_first_counts(self):
         """Only a forged log says so."""
-        session = fold(records(started(1), started(1, source="forged")))
+        session = fold(_records(_started(1), _started(1, source="forged")))
         assert [step.source for step in session.steps] == ["cell 1"]
         assert session.problems == ("record 2: step 1 starts twice",)
 
     def test_a_step_is_found_by_its_number(self):
         """Also where a damaged log lacks some."""
-        session = fold(records(CREATED, started(1), started(2), started(4)))
+        session = fold(_records(CREATED, _started(1), _started(2), _started(4)))
         assert session.step(2).source == "cell 2"
         assert session.step(4).source == "cell 4"
         for number in (0, 3, -1, 5):
@@ -270,7 +280,7 @@ class TestSteps:
 
     def test_steps_are_immutable(self):
         """Like everything that is recorded; copies are copies."""
-        (step,) = fold(records(started(1), finished(1))).steps
+        (step,) = fold(_records(_started(1), _finished(1))).steps
         with pytest.raises(ValueError):
             step.source = "other"
         copy = step.model_copy(update={"source": "other"})
@@ -285,7 +295,7 @@ class TestRunsNotesAndTheRest:
         """A run has an end where its kernel said so."""
         second = p.RunStarted(number=2, environment=ENVIRONMENT)
         session = fold(
-            records(
+            _records(
                 CREATED,
                 RUN,
                 p.RunEnded(reason="shutdown"),
@@ -295,13 +305,18 @@ class TestRunsNotesAndTheRest:
             )
         )
         one, two = session.runs
-        assert (one.number, one.started, one.ended, one.end_reason) == (1, at(2), at(3), "shutdown")
+        assert (one.number, one.started, one.ended, one.end_reason) == (
+            1,
+            _at(2),
+            _at(3),
+            "shutdown",
+        )
         assert (one.kernel_id, one.notebook, one.environment) == ("k1", "a.ipynb", ENVIRONMENT)
         assert (two.number, two.ended) == (2, None)
 
     def test_an_end_does_not_count_for_another_run(self):
         """Where a damaged log lacks a run's start, its end says nothing of the run before."""
-        end = records(CREATED, RUN, p.RunEnded())
+        end = _records(CREATED, RUN, p.RunEnded())
         assert fold([*end[:2], end[2]._replace(run=2)]).runs[0].ended is None
         assert fold(end[2:]).runs == ()
 
@@ -309,7 +324,7 @@ class TestRunsNotesAndTheRest:
         """In the order in which they stand."""
         saved = p.CheckpointSaved(step=1)
         session = fold(
-            records(
+            _records(
                 CREATED,
                 p.NoteAdded(text="n", step=3),
                 saved,
@@ -319,16 +334,16 @@ class TestRunsNotesAndTheRest:
             )
         )
         (note,) = session.notes
-        assert (note.text, note.step, note.time) == ("n", 3, at(2))
+        assert (note.text, note.step, note.time) == ("n", 3, _at(2))
         assert session.checkpoints == (saved,)
         assert session.unknown == ("mood.changed",)
 
     def test_transitions_say_why_and_when(self):
         """The history of the session's states."""
-        session = fold(records(CREATED, RUN, p.SessionPaused(reason="lunch")))
+        session = fold(_records(CREATED, RUN, p.SessionPaused(reason="lunch")))
         assert [(t.state, t.reason, t.time) for t in session.transitions] == [
-            ("running", "", at(2)),
-            ("paused", "lunch", at(3)),
+            ("running", "", _at(2)),
+            ("paused", "lunch", _at(3)),
         ]
 
 
@@ -338,20 +353,20 @@ class TestSummary:
     def test_counts_and_names(self):
         """Steps, failures, runs, times, title, tags, notebook, folder."""
         session = fold(
-            records(
+            _records(
                 CREATED,
                 RUN,
-                started(1),
-                finished(1, outcome="error"),
-                started(2, notebook="b.ipynb"),
-                finished(2, outcome="interrupted"),
+                _started(1),
+                _finished(1, outcome="error"),
+                _started(2, notebook="b.ipynb"),
+                _finished(2, outcome="interrupted"),
                 p.SessionTitled(title="New"),
                 p.SessionTagged(tag="x"),
                 p.SessionTagged(tag="y"),
                 p.SessionTagged(tag="x"),
                 p.SessionUntagged(tag="y"),
                 p.SessionUntagged(tag="never there"),
-                started(3),
+                _started(3),
             ),
             alive=True,
         )
@@ -359,15 +374,17 @@ class TestSummary:
         assert (summary.id, session.id, summary.title) == ("s", "s", "New")
         assert (summary.user, summary.host, summary.cwd) == ("me", "here", "/home/me")
         assert (summary.notebook, summary.kernel_id, summary.tags) == ("b.ipynb", "k1", ("x",))
-        assert (summary.created, summary.updated) == (at(1), at(13))
+        assert (summary.created, summary.updated) == (_at(1), _at(13))
         assert (summary.steps, summary.failures, summary.runs, summary.records) == (3, 2, 1, 13)
         assert (summary.busy, summary.cell_seconds) == (3, 1.0)
-        assert summary.age > datetime.now(UTC) - at(14)
+        assert summary.age > datetime.now(UTC) - _at(14)
 
     def test_replays_count_as_nothing_that_the_user_ran(self):
         """Neither as steps nor as failures."""
         summary = fold(
-            records(CREATED, RUN, started(1, replay_of=9), finished(1, outcome="error"), started(2))
+            _records(
+                CREATED, RUN, _started(1, replay_of=9), _finished(1, outcome="error"), _started(2)
+            )
         ).summary
         assert (summary.steps, summary.failures, summary.busy) == (1, 0, 2)
 
@@ -375,18 +392,18 @@ class TestSummary:
         """The first record says from which step of which session it grows."""
         parent = p.ParentStep(session="other", step=4)
         created = CREATED.model_copy(update={"parent": parent})
-        assert fold(records(created)).summary.parent == parent
+        assert fold(_records(created)).summary.parent == parent
 
     def test_a_new_run_has_nothing_open(self):
         """The cell in which the last kernel died does not keep the next one busy."""
         second = p.RunStarted(number=2, environment=ENVIRONMENT, notebook="c.ipynb")
-        log = [CREATED, RUN, started(1), p.SessionPaused(), p.SessionResumed(), second]
-        summary = fold(records(*log)).summary
+        log = [CREATED, RUN, _started(1), p.SessionPaused(), p.SessionResumed(), second]
+        summary = fold(_records(*log)).summary
         assert (summary.busy, summary.runs, summary.notebook) == (None, 2, "c.ipynb")
 
     def test_a_log_without_its_first_record_is_named_by_its_folder(self):
         """And one without any record has a beginning all the same."""
-        summary = fold(records(RUN), fallback_id="f").summary
+        summary = fold(_records(RUN), fallback_id="f").summary
         assert (summary.id, summary.title) == ("f", "f")
         empty = fold([], fallback_id="f").summary
         assert (empty.id, empty.state, empty.records) == ("f", "created", 0)
@@ -394,15 +411,15 @@ class TestSummary:
 
     def test_a_clock_that_goes_backwards_harms_nothing(self):
         """Records are ordered by number; the newest time is the latest one seen."""
-        one, two = records(CREATED, RUN)
+        one, two = _records(CREATED, RUN)
         summary = fold([one, two._replace(t="2026-11-20T00:00:00.000000Z")]).summary
-        assert summary.created == summary.updated == at(1)
+        assert summary.created == summary.updated == _at(1)
 
     @given(st.lists(payloads(), max_size=15))
     def test_the_quick_fold_and_the_whole_one_agree(self, written):
         """A listing and the session itself never contradict each other."""
         totals = SummaryFold()
-        log = records(*written)
+        log = _records(*written)
         for record in log:
             totals.apply(record)
         assert totals.summary(alive=False) == fold(log).summary
@@ -413,6 +430,6 @@ def test_any_records_fold_into_some_session(written, alive):
     """Whatever a damaged log holds: it is shown, never an exception. And dumping and loading
     the session, as a server does, changes nothing.
     """
-    session = fold(records(*written), alive=alive)
+    session = fold(_records(*written), alive=alive)
     assert session.summary.records == len(written)
     assert Session.model_validate(session.model_dump(exclude={"steps"}) | {"steps": session.steps})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -13,17 +14,17 @@ from ipysession.model.encoding import BlobRef
 from ipysession.model.outputs import fold_outputs, merge_streams
 
 
-def stream(text: str, name: str = "stdout") -> dict:
+def _stream(text: str, name: str = "stdout") -> dict:
     return {"event": "output", "output": {"output_type": "stream", "name": name, "text": text}}
 
 
-def display(text: str, display_id: str | None = None) -> dict:
+def _display(text: str, display_id: str | None = None) -> dict:
     data = {"output_type": "display_data", "data": {"text/plain": text}, "metadata": {}}
     event = {"event": "output", "output": data}
     return event if display_id is None else {**event, "display_id": display_id}
 
 
-def update(text: str, display_id: str) -> dict:
+def _update(text: str, display_id: str) -> dict:
     return {
         "event": "update",
         "display_id": display_id,
@@ -32,11 +33,11 @@ def update(text: str, display_id: str) -> dict:
     }
 
 
-def clear(*, wait: bool = False) -> dict:
+def _clear(*, wait: bool = False) -> dict:
     return {"event": "clear", "wait": wait}
 
 
-def shown(*events: dict) -> list[str]:
+def _shown(*events: dict) -> list[str]:
     """What a single step shows, as texts."""
     return [
         output["text"] if output["output_type"] == "stream" else output["data"]["text/plain"]
@@ -49,16 +50,20 @@ class TestStreams:
 
     def test_consecutive_chunks_merge(self):
         """As in nbclient and JupyterLab."""
-        assert shown(stream("a"), stream("b"), stream("e", "stderr"), stream("c")) == ["ab", "e", "c"]
+        assert _shown(_stream("a"), _stream("b"), _stream("e", "stderr"), _stream("c")) == [
+            "ab",
+            "e",
+            "c",
+        ]
 
     def test_other_outputs_stand_between(self):
         """A display ends the run of chunks."""
-        assert shown(stream("a"), display("d"), stream("b")) == ["a", "d", "b"]
+        assert _shown(_stream("a"), _display("d"), _stream("b")) == ["a", "d", "b"]
 
     def test_what_only_looks_like_a_chunk_stays_alone(self):
         """No text, or not a single one: nothing is lost, nothing fails."""
         odd = {"event": "output", "output": {"output_type": "stream", "text": ["a", "b"]}}
-        assert len(fold_outputs({1: [stream("a"), odd, stream("b")]})[1]) == 3
+        assert len(fold_outputs({1: [_stream("a"), odd, _stream("b")]})[1]) == 3
 
 
 class TestClear:
@@ -66,16 +71,18 @@ class TestClear:
 
     def test_at_once(self):
         """All that was shown goes."""
-        assert shown(stream("a"), clear(), stream("b")) == ["b"]
+        assert _shown(_stream("a"), _clear(), _stream("b")) == ["b"]
 
     def test_with_wait(self):
         """It goes when the next output comes, and stays where none comes."""
-        assert shown(stream("a"), clear(wait=True), display("b"), display("c")) == ["b", "c"]
-        assert shown(stream("a"), clear(wait=True)) == ["a"]
+        assert _shown(_stream("a"), _clear(wait=True), _display("b"), _display("c")) == ["b", "c"]
+        assert _shown(_stream("a"), _clear(wait=True)) == ["a"]
 
     def test_a_clear_at_once_forgets_the_one_that_waits(self):
         """The next output is not cleared again."""
-        assert shown(stream("a"), clear(wait=True), clear(), stream("b"), stream("c")) == ["bc"]
+        assert _shown(_stream("a"), _clear(wait=True), _clear(), _stream("b"), _stream("c")) == [
+            "bc"
+        ]
 
 
 class TestDisplays:
@@ -85,8 +92,8 @@ class TestDisplays:
         """Also those of earlier steps, as in the notebook."""
         folded = fold_outputs(
             {
-                1: [display("a", "x"), display("b", "x"), display("c", "y")],
-                2: [update("new", "x")],
+                1: [_display("a", "x"), _display("b", "x"), _display("c", "y")],
+                2: [_update("new", "x")],
             }
         )
         assert [o["data"]["text/plain"] for o in folded[1]] == ["new", "new", "c"]
@@ -95,12 +102,12 @@ class TestDisplays:
 
     def test_an_update_of_nothing_shown_does_nothing(self):
         """A cleared display, or one that never was."""
-        assert shown(update("new", "x")) == []
-        assert shown(display("a", "x"), clear(), update("new", "x")) == []
+        assert _shown(_update("new", "x")) == []
+        assert _shown(_display("a", "x"), _clear(), _update("new", "x")) == []
 
     def test_events_of_a_newer_version_are_passed_over(self):
         """What is known is shown."""
-        assert shown({"event": "sparkle"}, stream("a"), {}) == ["a"]
+        assert _shown({"event": "sparkle"}, _stream("a"), {}) == ["a"]
 
 
 class TestBlobs:
@@ -108,9 +115,12 @@ class TestBlobs:
 
     REF = BlobRef("ab" * 32, 300_000, "text")
 
-    def resolved(self, resolve=None) -> list[dict]:
+    def _resolved(self, resolve=None) -> list[dict]:
         events = [
-            {"event": "output", "output": {"output_type": "stream", "name": "stdout", "text": self.REF}},
+            {
+                "event": "output",
+                "output": {"output_type": "stream", "name": "stdout", "text": self.REF},
+            },
             {"event": "output", "output": self.REF, "display_id": "x"},
             {"event": "output", "output": {"output_type": "x", "data": [{"deep": [self.REF]}]}},
             {"event": "update", "display_id": "x", "data": self.REF, "metadata": {}},
@@ -119,7 +129,7 @@ class TestBlobs:
 
     def test_are_fetched(self):
         """Wherever they stand, at any depth."""
-        one, two, three = self.resolved(lambda _: "content")
+        one, two, three = self._resolved(lambda _: "content")
         assert one["text"] == "content"
         assert two["data"] == {"text/plain": "content"}
         assert three["data"] == [{"deep": ["content"]}]
@@ -132,7 +142,7 @@ class TestBlobs:
 
     def test_without_a_way_to_fetch_them_a_text_says_so(self):
         """A text with the size stands in their place."""
-        one, two, _ = self.resolved()
+        one, two, _ = self._resolved()
         assert one["text"] == two["data"]["text/plain"] == f"[300000 bytes in blob {self.REF.hash}]"
 
     @pytest.mark.parametrize("error", [BlobMissing, BlobDamaged])
@@ -142,7 +152,7 @@ class TestBlobs:
         def resolve(_: BlobRef) -> str:
             raise error("gone")
 
-        one, two, three = self.resolved(resolve)
+        one, two, three = self._resolved(resolve)
         assert one["text"] == two["data"]["text/plain"] == three["data"][0]["deep"][0] == "[gone]"
 
 
@@ -151,7 +161,7 @@ def test_the_events_themselves_are_never_changed():
     deep: list = []
     for _ in range(5000):
         deep = [deep]
-    events = [stream("a"), stream("b"), display("c", "x"), update("d", "x")]
+    events = [_stream("a"), _stream("b"), _display("c", "x"), _update("d", "x")]
     before = copy.deepcopy(events)
     first = fold_outputs({1: [*events, {"event": "output", "output": {"data": deep}}]})
     first[1][0]["text"] += "changed"
@@ -160,10 +170,10 @@ def test_the_events_themselves_are_never_changed():
 
 
 _event = st.one_of(
-    st.builds(stream, st.text(max_size=3), st.sampled_from(["stdout", "stderr"])),
-    st.builds(display, st.text(max_size=3), st.sampled_from([None, "x", "y"])),
-    st.builds(update, st.text(max_size=3), st.sampled_from(["x", "y"])),
-    st.booleans().map(lambda wait: clear(wait=wait)),
+    st.builds(_stream, st.text(max_size=3), st.sampled_from(["stdout", "stderr"])),
+    st.builds(_display, st.text(max_size=3), st.sampled_from([None, "x", "y"])),
+    st.builds(_update, st.text(max_size=3), st.sampled_from(["x", "y"])),
+    st.booleans().map(lambda wait: _clear(wait=wait)),
 )
 
 
@@ -175,10 +185,10 @@ def test_merging_chunks_before_they_are_written_changes_nothing(events):
     assert events == before
     assert fold_outputs({1: merged}) == fold_outputs({1: events})
     names = [(e.get("output") or {}).get("name") for e in merged]
-    assert all(a is None or a != b for a, b in zip(names, names[1:], strict=False))
+    assert all(a is None or a != b for a, b in pairwise(names))
 
 
 def test_merging_many_chunks_takes_linear_time():
     """A cell that prints a million times, one character each."""
-    (merged,) = merge_streams([stream("x")] * 100_000)
+    (merged,) = merge_streams([_stream("x")] * 100_000)
     assert merged["output"]["text"] == "x" * 100_000

@@ -16,14 +16,14 @@ from ipysession.model.encoding import BlobRef
 from ipysession.model.records import payload_from_json, payload_to_value, utc_now
 
 
-def written(payload: p.Payload) -> bytes:
+def _written(payload: p.Payload) -> bytes:
     return encoding.dumps(payload_to_value(payload)).encode("ascii")
 
 
 @given(payloads())
 def test_every_payload_comes_back_equal(payload):
     """Of every type, with every kind of value in every field."""
-    back = payload_from_json(1, payload.type, written(payload))
+    back = payload_from_json(1, payload.type, _written(payload))
     assert type(back) is type(payload)
     # NaN is unlike itself, so the texts are compared.
     assert encoding.dumps(payload_to_value(back)) == encoding.dumps(payload_to_value(payload))
@@ -148,7 +148,7 @@ def test_the_text_of_a_payload_is_stable():
     finished = p.StepFinished(
         step=3, outcome="error", duration=0.25, error=p.StepError(ename="E", evalue="v")
     )
-    assert json.loads(written(finished)) == {
+    assert json.loads(_written(finished)) == {
         "step": 3,
         "outcome": "error",
         "duration": 0.25,

@@ -1,6 +1,6 @@
 """The JSON Schema of one line of the log, made from the models.
 
-``python -m ipysession.model.schema docs/log.schema.json`` writes it; a test compares the
+``python -m ipysession.model.schema`` writes it to docs/log.schema.json; a test compares the
 published file with this and validates real logs against it.
 """
 
@@ -16,10 +16,12 @@ from pydantic.json_schema import models_json_schema
 from ipysession.model.payloads import PAYLOADS
 from ipysession.model.records import FORMAT_VERSION
 
+PUBLISHED = "docs/log.schema.json"
+
 
 def log_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a line: one of the known record types, or an unknown one."""
-    _, definitions = models_json_schema(
+    _, made = models_json_schema(
         [(cls, "validation") for cls in PAYLOADS.values()], ref_template="#/$defs/{model}"
     )
     envelope = {
@@ -28,6 +30,8 @@ def log_schema() -> dict[str, Any]:
         "run": {"type": "integer", "minimum": 0},
         "t": {"type": "string", "format": "date-time"},
         "mono": {"type": "number"},
+        "type": {"type": "string"},
+        "payload": {"type": "object"},
         "mac": {"type": "string", "pattern": "^[0-9a-f]{40}$"},
     }
     known = [
@@ -35,7 +39,7 @@ def log_schema() -> dict[str, Any]:
             "properties": {
                 "v": {"const": FORMAT_VERSION},
                 "type": {"const": name},
-                "payload": {"$ref": f"#/$defs/{cls.__name__}"},
+                "payload": _or_wrapped({"$ref": f"#/$defs/{cls.__name__}"}),
             }
         }
         for name, cls in PAYLOADS.items()
@@ -45,22 +49,66 @@ def log_schema() -> dict[str, Any]:
             {"properties": {"v": {"exclusiveMinimum": FORMAT_VERSION}}},
             {"properties": {"type": {"not": {"enum": list(PAYLOADS)}}}},
         ],
-        "properties": {"payload": {"type": "object"}},
     }
+    models = {name: _with_wrappers(model) for name, model in made["$defs"].items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A line of an ipysession log",
         "type": "object",
-        "required": ["v", "seq", "run", "t", "mono", "type", "payload", "mac"],
-        "properties": {**envelope, "type": {"type": "string"}},
+        "required": list(envelope),
+        "properties": envelope,
         "oneOf": [*known, unknown],
-        "$defs": definitions["$defs"],
+        "$defs": {**models, "Wrapped": _WRAPPED},
     }
 
 
-def main(path: str) -> None:
+def _wrapper(**fields: dict[str, Any]) -> dict[str, Any]:
+    properties = {name.replace("_", "$"): schema for name, schema in fields.items()}
+    return {
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+_WRAPPED = {
+    "description": "A value that plain JSON cannot hold, or that lies in a blob.",
+    "type": "object",
+    "oneOf": [
+        _wrapper(_float={"enum": ["nan", "inf", "-inf"]}),
+        _wrapper(_int={"type": "string", "pattern": "^-?0x[0-9a-f]+$"}),
+        _wrapper(_flat={"type": "array", "minItems": 1, "items": {"type": ["array", "object"]}}),
+        _wrapper(_esc={"type": "object"}),
+        _wrapper(
+            _blob={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            size={"type": "integer", "minimum": 0},
+            media={"enum": ["text", "json"]},
+        ),
+    ],
+}
+
+
+def _with_wrappers(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, with a wrapped value allowed for each part of what it describes."""
+    loose = dict(schema)
+    if "properties" in schema:
+        parts = schema["properties"].items()
+        loose["properties"] = {name: _or_wrapped(part) for name, part in parts}
+    for place in ("items", "additionalProperties"):
+        if isinstance(schema.get(place), dict):
+            loose[place] = _or_wrapped(schema[place])
+    if "anyOf" in schema:
+        loose["anyOf"] = [_with_wrappers(part) for part in schema["anyOf"]]
+    return loose
+
+
+def _or_wrapped(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [_with_wrappers(schema), {"$ref": "#/$defs/Wrapped"}]}
+
+
+def main(path: str = PUBLISHED) -> None:
     """Write the schema to ``path``."""
-    Path(path).write_text(json.dumps(log_schema(), indent=2, sort_keys=True) + "\n", "utf-8")
+    Path(path).write_text(json.dumps(log_schema(), indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

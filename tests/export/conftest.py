@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,8 @@ class Recording:
         visible = {name for name in namespace if not is_internal(name)}
         bound = {name for name in visible if before.get(name) != id(namespace[name])}
         bound |= names.bound & visible
+        if error is None and isinstance(ast.parse(python).body[-1], ast.Expr):
+            bound.add(f"_{self._number + 1}")  # IPython keeps outputs by their number
         reachable, _ = reachable_names(names.reads | names.bound, namespace)
         reads = (reachable & visible & before.keys()) | (names.reads & visible)
         outputs = []

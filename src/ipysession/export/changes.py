@@ -319,6 +319,9 @@ class _Judge(ast.NodeVisitor):
         arguments = [*node.args, *words.values()]
         if (self._is_reading(dotted) or last[:1].isupper()) and not words.keys() & {"out", None}:
             self._hand_over(arguments)
+            if readers.CONSUMING_FUNCTIONS.fullmatch(dotted):
+                for argument in arguments:
+                    self._iterate(argument)
         else:
             self._touch_arguments(node)
             for argument in arguments:

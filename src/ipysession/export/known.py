@@ -71,14 +71,15 @@ class Known:
         match node:
             case ast.Name(name):
                 return name in self.containers
-            case ast.Call(func=ast.Name(name)):
+            case ast.Call(func=ast.Name(name)) if name not in self.modules:
                 return name not in self.bound and (
                     name in {"list", "tuple", "dict", "set", "frozenset", "sorted", "range", "str"}
                 )
-            case ast.Call(func=ast.Attribute(attr=attr)):
+            case ast.Call(func=ast.Name() | ast.Attribute()):
                 dotted = self.dotted(node.func)
                 if dotted is not None:
-                    return dotted.startswith(("pandas.", "numpy."))
+                    return dotted.startswith(("pandas.", "numpy.", "pathlib.", "os.path."))
+                attr = node.func.attr if isinstance(node.func, ast.Attribute) else ""
                 return attr in readers.READING_METHODS - {"iterrows", "itertuples", "glob"}
         return isinstance(
             node,

@@ -42,7 +42,7 @@ READING_METHODS = frozenset(
         "unstack", "value_counts", "var", "where", "xs",
         # text, dicts, paths
         "capitalize", "casefold", "copy", "count", "decode", "encode", "endswith", "exists",
-        "expanduser", "find", "format", "get", "glob", "index", "is_dir", "is_file", "isalpha",
+        "expanduser", "find", "format", "glob", "index", "is_dir", "is_file", "isalpha",
         "isdigit", "join", "keys", "lower", "lstrip", "partition", "read_bytes", "read_text",
         "replace", "rfind", "rstrip", "split", "splitlines", "startswith", "strftime", "strip",
         "title", "upper", "values", "with_suffix", "zfill",
@@ -53,6 +53,9 @@ READING_METHODS = frozenset(
 
 CALLING = frozenset({"agg", "aggregate", "apply", "assign", "filter", "map", "transform"})
 """Readers that call what they are given."""
+
+CONSUMING_FUNCTIONS = re.compile(r"(?:pandas|numpy)\.(?:read_|load|from|genfromtxt)\w*")
+"""They read a file to its end, where they are given an open one."""
 
 DRAWING_METHODS = frozenset({"boxplot", "hist", "plot"})
 """They read a table, but draw on axes."""

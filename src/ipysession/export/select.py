@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ipysession.errors import InvalidRequest
 from ipysession.export.options import ExportOptions
 from ipysession.export.sources import clean_source
-from ipysession.export.traces import Trace, traces
+from ipysession.export.traces import Trace, bound_names, traces
 from ipysession.model import Outcome
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _default_reasons(
     reasons = {
         step.number: "a program ran it in the background, and it binds no names"
         for step in steps
-        if not step.store_history and not step.provenance.bound
+        if not step.store_history and not bound_names(step)
     }
     steps = [step for step in steps if step.number not in reasons]
     superseded = _superseded(steps)
@@ -142,7 +142,7 @@ def _last_for_targets(
     steps: Sequence[Step], seen: dict[int, Trace], targets: tuple[str, ...]
 ) -> int:
     """The number of the last step that bound, or may have changed, any of ``targets``."""
-    known = sorted({name for step in steps for name in step.provenance.bound})
+    known = sorted({name for step in steps for name in bound_names(step)})
     last = 0
     for target in targets:
         if target not in known:
@@ -180,7 +180,7 @@ def _drop_superseded(steps: Sequence[Step], seen: dict[int, Trace]) -> dict[int,
 
 def _successor(step: Step, runs: Iterable[Step], seen: dict[int, Trace]) -> Step | None:
     """The first later successful run of the same cell that binds at least the same names."""
-    bound = set(step.provenance.bound)
+    bound = bound_names(step)
     for run in runs:
         if bound <= seen[run.number].binds:
             return run

@@ -53,6 +53,15 @@ class Trace:
     uses_history: bool = False
 
 
+def bound_names(step: Step) -> frozenset[str]:
+    """The user's names that the step bound, as recorded; ``_3`` for its output is none."""
+    return _own(step.provenance.bound)
+
+
+def _own(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in names if not _HISTORY.fullmatch(name))
+
+
 def traces(session: Session, steps: Sequence[Step]) -> dict[int, Trace]:
     """The trace of each of ``steps``, by number; they must be in order of execution."""
     walk = _Walk({step.run: folder_of(session, step) for step in steps})
@@ -82,16 +91,17 @@ class _Walk:
             warnings.simplefilter("ignore")  # `"\d"` in the user's code is the user's
             fresh = fresh_names(tree) & used.binds - used.reads
             changed = changes(tree if ok else executed(tree, step.error), self._known, fresh)
-        binds = frozenset(recorded.bound) | (used.binds if ok else _NOTHING)
+        bound, deleted = bound_names(step), _own(recorded.deleted)
+        binds = bound | (used.binds if ok else _NOTHING)
         # What the text binds in a branch only, the recorder may have taken for bound.
-        surely = used.binds | (frozenset(recorded.bound) - used.may_bind)
-        overwrites = surely | frozenset(recorded.deleted) if ok else _NOTHING
+        surely = used.binds | (bound - used.may_bind)
+        overwrites = surely | deleted if ok else _NOTHING
         # A cell that failed may have bound less than its text says, or something else.
         self._known.forget(binds - used.binds if ok else binds | used.binds)
         reads = self._reads(step, used)
         data = {name for name in reads | binds if self._is_data(name)}
         self._share(tree, used, binds, data)
-        leaves = binds | frozenset(recorded.deleted) | self._changed(changed, data)
+        leaves = binds | deleted | self._changed(changed, data)
         if RANDOMNESS in changed.hidden:
             reads |= {RANDOMNESS}
             leaves |= {RANDOMNESS}
@@ -110,8 +120,8 @@ class _Walk:
 
     def _unreadable(self, step: Step) -> Trace:
         """The code says nothing to us: either it never ran, or it is no plain Python."""
-        bound = frozenset(step.provenance.bound)
-        leaves = bound | frozenset(step.provenance.deleted)
+        bound = bound_names(step)
+        leaves = bound | _own(step.provenance.deleted)
         ran = not (step.error is not None and step.error.ename in _NOT_RUN)
         return Trace(
             reads=frozenset(step.provenance.reads),

@@ -142,6 +142,15 @@ def test_a_failure_goes_only_for_a_success_that_binds_as_much(recording, outcome
     assert "step 3" in reasons(recording)[1]
 
 
+def test_what_died_with_its_kernel_left_nothing_in_memory(recording):
+    """The cell changed a name in place before the kill; the resume brought back the old value."""
+    recording.step("rng = make()", ["rng"], cell_id="a")
+    recording.step("rng.draw()", [], ["rng"], cell_id="b", outcome=Outcome.DIED)
+    recording.step("y = rng.draw()", ["y"], ["rng"], cell_id="b")
+    assert kept(recording) == [1, 3]
+    assert "the kernel died in it" in reasons(recording)[2]
+
+
 def test_recorded_reads_count_also_where_the_text_does_not_show_them(recording):
     """The recorder follows functions; the text of the cell does not say what they use."""
     recording.step("x = 1", ["x"], cell_id="a")

@@ -167,7 +167,8 @@ def _drop_superseded(steps: Sequence[Step], seen: dict[int, Trace]) -> dict[int,
     successes: dict[str, list[Step]] = {}  # the kept successful runs of each cell
     for step in reversed(steps):
         better = _successor(step, successes.get(_cell(step), ()), seen)
-        if better is not None and _leaves_nothing(seen[step.number], later, seen):
+        trace = seen[step.number]
+        if better is not None and (_is_forgotten(step) or _leaves_nothing(trace, later, seen)):
             how = _HOW_IT_FAILED.get(step.outcome)
             again = f"step {better.number} ran the same cell again and binds the same names"
             reasons[step.number] = f"{how}, and {again}" if how else again
@@ -185,6 +186,14 @@ def _successor(step: Step, runs: Iterable[Step], seen: dict[int, Trace]) -> Step
         if bound <= seen[run.number].binds:
             return run
     return None
+
+
+def _is_forgotten(step: Step) -> bool:
+    """Did all that the step did die with its kernel? What comes later rests on a resume.
+
+    A step that reached outside the kernel is another matter, and has ``keeps``.
+    """
+    return step.outcome is Outcome.DIED and not step.provenance.outside
 
 
 def _leaves_nothing(trace: Trace, later: Sequence[Step], seen: dict[int, Trace]) -> bool:

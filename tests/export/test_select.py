@@ -316,7 +316,7 @@ CELLS = [
     "(x := [1])", "x = {**{'k': y}}", "x = 3\nprint(x)", "it = iter(y)", "x = list(it)",
     # changing in place
     "x.append(1)", "y.append(2)", "z.append(3)", "x += [1]", "x[0] = 5", "del x", "x.sort()",
-    "x['k'].append(1)", "h = x.append", "h(8)", "for i in y:\n    x.append(i)",
+    "x['k'].append(1)", "h = x.append", "h(8)", "for i in list(y):\n    x.append(i)",
     # only looking
     "print(x)", "print(x, y)", "x", "for i in x:\n    print(i)", "print(sum(v for v in x))",
     "print(w)",

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -126,8 +127,6 @@ def test_every_magic_has_help(kernel, verb):
 
 def test_the_readme_and_the_guide_name_every_verb():
     """Nobody has to guess that a verb exists."""
-    from pathlib import Path
-
     root = Path(__file__).parents[2]
     text = (root / "README.md").read_text("utf-8") + (root / "docs/guide.md").read_text("utf-8")
     missing = [verb.name for verb in VERBS if f"session {verb.name}" not in text]
@@ -152,7 +151,10 @@ def test_jupyter_finds_the_command(home):
         [sys.executable, "-m", "jupyter", "session", "list", "--json"],
         capture_output=True,
         text=True,
-        env={**home.environment(), "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"},
+        env={
+            **home.environment(),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
         timeout=60,
         check=False,
     )

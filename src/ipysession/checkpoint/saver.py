@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipysession.checkpoint import hidden, pickling
 from ipysession.checkpoint.groups import co_variable_groups, is_plain
@@ -20,8 +21,17 @@ if TYPE_CHECKING:
 INLINE_BYTES = 4096
 """A pickle up to this size stands in the record itself: no file, no sync."""
 
+_logger = logging.getLogger(__name__)
+
 _PLAIN_NAMES = frozenset({"*plain*"})
 _STATE_NAMES = frozenset({"*state*"})
+
+
+class _State(NamedTuple):
+    """State that no variable holds."""
+
+    random: dict[str, Any]
+    cwd: str | None
 
 
 class Checkpointer:
@@ -35,8 +45,10 @@ class Checkpointer:
         self._share = share
         self._max_bytes = max_bytes
         self._group_of: dict[str, frozenset[str]] = {}
+        # What the log says already, and what it will say once the latest record is in it.
         self._digests: dict[frozenset[str], str] = {}
-        self._cwd: str | None = None
+        self._new_digests: dict[frozenset[str], str] = {}
+        self._state = self._new_state = _State({}, None)
 
     def after_step(
         self,
@@ -50,9 +62,11 @@ class Checkpointer:
         execution_count: int | None,
     ) -> tuple[CheckpointSaved | None, list[str]]:
         """Save what the step bound or may have changed. Returns the record to append, or None
-        where there is nothing to say, and the blobs that must become durable with it.
+        where there is nothing to say, and the blobs that must become durable with it. Call
+        `appended` when the record is in the log.
         """
         started = time.perf_counter()
+        self._new_digests.clear()
         deadline = started + max(self._seconds, self._share * duration)
         for name in deleted:
             self._forget(name)
@@ -79,11 +93,10 @@ class Checkpointer:
                 unchanged.extend(names)
             else:
                 saved.append(group)
-        # Small, and always saved: values that overran their budget do not take it along.
-        later = time.perf_counter() + 1.0
-        state = self._save(_STATE_NAMES, hidden.read_random_states(), namespace, later, blobs)
+        random, state = self._random_states(namespace, blobs)
         cwd = hidden.working_directory()
-        moved, self._cwd = cwd != self._cwd, cwd
+        moved = cwd != self._state.cwd
+        self._new_state = _State(random, cwd)
         if not (saved or unchanged or skipped or deleted or state or moved):
             return None, []
         record = CheckpointSaved(
@@ -98,6 +111,13 @@ class Checkpointer:
             seconds=time.perf_counter() - started,
         )
         return record, blobs
+
+    def appended(self) -> None:
+        """The record of the last `after_step` is in the log. Until then nothing in it counts as
+        saved: a step whose saving was interrupted is saved anew.
+        """
+        self._digests.update(self._new_digests)
+        self._state = self._new_state
 
     def adopt(self, groups: Collection[Collection[str]]) -> None:
         """After a resume: these names were restored together and may share objects."""
@@ -127,6 +147,23 @@ class Checkpointer:
             )
         return candidates
 
+    def _random_states(
+        self, namespace: dict[str, Any], blobs: list[str]
+    ) -> tuple[dict[str, Any], SavedGroup | None]:
+        """The states of random generators, and they saved where they are not as they were: to
+        compare them costs less than to pickle them.
+        """
+        try:
+            states = hidden.read_random_states()
+            if states == self._state.random:
+                return states, None
+            # Small, and always saved: values that overran their budget do not take it along.
+            later = time.perf_counter() + 1.0
+            return states, self._save(_STATE_NAMES, states, namespace, later, blobs)
+        except Exception as error:  # noqa: BLE001 - they must not take the values along, either
+            _logger.warning("random states were not saved: %s", _reason(error))
+            return {}, None
+
     def _save(
         self,
         key: frozenset[str],
@@ -141,22 +178,24 @@ class Checkpointer:
             values, namespace, seconds=deadline - started, max_bytes=self._max_bytes
         )
         data = b"".join(chunks)
-        digest = blob_name(data)
-        if self._digests.get(key) == digest and key is not _PLAIN_NAMES:
-            return None
+        if key is not _PLAIN_NAMES and key is not _STATE_NAMES:
+            digest = blob_name(data)
+            if self._digests.get(key) == digest:
+                return None
+            self._new_digests[key] = digest
         inline = blob = None
         if len(data) <= INLINE_BYTES:
             inline = base64.b64encode(data).decode("ascii")
         else:
             blob = self._blobs.put(data, sync=False)
             blobs.append(blob)
-        self._digests[key] = digest
         return SavedGroup(
             names=sorted(values),
             size=len(data),
             inline=inline,
             blob=blob,
             types={name: _type_name(value) for name, value in values.items()},
+            plain=key is _PLAIN_NAMES,
             seconds=time.perf_counter() - started,
         )
 

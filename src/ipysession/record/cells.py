@@ -81,7 +81,7 @@ def notebook_path(user_ns: dict[str, Any]) -> str | None:
     if not isinstance(path, str) or not path.strip():
         return None
     # Consoles get a name that is no path of a notebook.
-    return path if Path(path).suffix == ".ipynb" else None
+    return path if os.path.splitext(path)[1] == ".ipynb" else None
 
 
 def kernel_id() -> str | None:

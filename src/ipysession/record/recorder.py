@@ -42,6 +42,7 @@ from ipysession.record.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from ipysession.record.outputs import Tap
     from ipysession.settings import Recording
@@ -86,6 +87,11 @@ class _OpenStep:
     seen: EffectsSeen | None = None
     changes: _Changes | None = None
     finished: bool = False
+
+    def forget(self) -> None:
+        """Its record is written: of thousands of steps only what late outputs need is kept."""
+        self.info = self.python = self.seen = None
+        self.before, self.changes = frozenset(), _Changes()
 
 
 def _fenced(
@@ -209,7 +215,8 @@ class Recorder:
         stack = self._running.setdefault(threading.get_ident(), [])
         # As many cells are open on this thread as there are frames; more on our side are left
         # over from a call of ours that failed.
-        depth = len(cells.enclosing_cells())
+        frames = cells.enclosing_cells()
+        depth = len(frames)
         if depth == len(stack) and stack[-1] is not None and stack[-1].info is info:
             step = stack[-1]  # begun by a call that was interrupted
         else:
@@ -219,6 +226,9 @@ class Recorder:
             if depth > 1 or self.paused or cells.is_about_sessions(python):
                 return
             step = _OpenStep(info, self._tap.cell_key(), python)
+            step.store_history = bool(info.store_history) and not info.silent
+            if step.store_history:
+                step.execution_count = self._execution_count(frames)
             stack[-1] = step
         with self._lock:
             self._begin(self._session(), step)
@@ -244,12 +254,9 @@ class Recorder:
         info = step.info
         source, redacted = self.redactor.text(info.raw_cell)
         transformed = None
-        if step.python is not None and step.python != info.raw_cell:
+        if step.python is not None and step.python.rstrip("\n") != info.raw_cell.rstrip("\n"):
             transformed, _ = self.redactor.text(step.python)
             transformed = None if transformed.rstrip("\n") == source.rstrip("\n") else transformed
-        step.store_history = bool(info.store_history) and not info.silent
-        # IPython ≥ 9.18 has counted the cell already, older ones count it at its end.
-        step.execution_count = self._execution_count() if step.store_history else None
         writer.append(
             p.StepStarted(
                 step=step.number,
@@ -272,11 +279,14 @@ class Recorder:
             self.internal_error()
             return default
 
-    def _execution_count(self) -> int:
-        """The count of the cell that runs, before or after IPython has advanced it."""
-        for frame in cells.enclosing_cells()[:1]:
-            if "execution_count" in frame.f_locals:
-                return int(frame.f_locals["execution_count"])
+    def _execution_count(self, frames: list[FrameType]) -> int:
+        """The count of the cell that runs in ``frames``. IPython ≥ 9.18 has advanced its own
+        already, older ones do at the cell's end.
+        """
+        for frame in frames[:1]:
+            known = frame.f_locals
+            if "execution_count" in known:
+                return int(known["execution_count"])
         return int(self.shell.execution_count)
 
     @_fenced
@@ -292,6 +302,7 @@ class Recorder:
             except Exception:
                 stack.pop()  # a fault of ours must not make the next cell look nested
                 raise
+            step.forget()
         stack.pop()
         if not stack:
             del self._running[threading.get_ident()]
@@ -366,6 +377,7 @@ class Recorder:
         )
         if record is not None:
             writer.append(record, blobs=blobs)
+            checkpointer.appended()
 
     def _outcome(self, step: _OpenStep, result: Any) -> tuple[Outcome, p.StepError | None]:
         """From the result and from the ``error`` that was shown: a repr that raises shows an

@@ -16,7 +16,7 @@ from ipysession.model import Outcome
 from ipysession.model.payloads import CheckpointSaved, SavedGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from ipysession.model import Session, Step
 
@@ -90,6 +90,8 @@ class Plan:
     """The count that the next cell gets."""
     cwd: str | None
     state: SavedGroup | None
+    saved_step: int
+    """The last step after which anything was saved, random states and folder among it."""
     trusted: bool
     """False where values were left alone because the log cannot be verified."""
 
@@ -101,11 +103,17 @@ class _Status:
     step: int
     group: SavedGroup | None = None
     reason: str = ""
+    partners: Sequence[str] = ()
+    """The names that may share an object with it, as far as the log tells; itself among them."""
 
 
 @dataclass(slots=True)
 class _Walk:
     latest: dict[str, _Status] = field(default_factory=dict)
+    changed: dict[int, set[str]] = field(default_factory=dict)
+    """The names that each step bound, deleted or may have changed."""
+    saved_step: int = 0
+    """The last step after which anything was saved."""
     state: SavedGroup | None = None
     cwd: str | None = None
     execution_count: int = 1
@@ -114,34 +122,65 @@ class _Walk:
         """What the step did to names."""
         if step.store_history and step.execution_count is not None:
             self.execution_count = max(self.execution_count, step.execution_count + 1)
-        for name in step.provenance.deleted:
-            self.latest.pop(name, None)
-        if saved is None:
-            self._nothing_saved(step)
-        else:
-            self._saved(step.number, saved, trusted=trusted)
-
-    def _nothing_saved(self, step: Step) -> None:
         provenance = step.provenance
-        touched = set(provenance.bound) | (set(provenance.reads) & set(self.latest))
+        touched = self._touched(step, saved)
+        self.changed[step.number] = touched.union(provenance.deleted)
+        for name in provenance.deleted:
+            self.latest.pop(name, None)
+        if saved is not None:
+            self._saved(step.number, saved, trusted=trusted)
+            return
+        # There was nothing to save, or the kernel died before it was: who can tell?
         for name in touched:
             if not is_internal(name):
-                self.latest[name] = _Status(step.number, reason="nothing was saved after its step")
+                before = self.latest.get(name)
+                self.latest[name] = _Status(
+                    step.number,
+                    reason="nothing was saved after its step",
+                    partners=() if before is None else before.partners,
+                )
+
+    def _touched(self, step: Step, saved: CheckpointSaved | None) -> set[str]:
+        """The names that the step bound, or whose values it may have changed."""
+        touched = set(step.provenance.bound)
+        unchanged: Sequence[str] = ()
+        if saved is not None:
+            unchanged = saved.unchanged
+            for group in saved.groups:
+                if not group.plain:
+                    touched.update(group.names)
+            for skipped in saved.skipped:
+                touched.update(skipped.names)
+        for name in step.provenance.reads:
+            status = self.latest.get(name)
+            if status is None or name in unchanged:
+                continue
+            if status.group is None or not status.group.plain:
+                touched.add(name)
+                # What the step did to one, it did to those that share an object with it.
+                touched.update(
+                    other
+                    for other in status.partners
+                    if other in self.latest and self.latest[other].partners is status.partners
+                )
+        return touched
 
     def _saved(self, step: int, saved: CheckpointSaved, *, trusted: bool) -> None:
+        self.saved_step = step
         if saved.cwd is not None:
             self.cwd = saved.cwd
         if saved.state is not None and trusted:
             self.state = saved.state
         for skipped in saved.skipped:
             for name in skipped.names:
-                self.latest[name] = _Status(step, reason=skipped.reason)
+                self.latest[name] = _Status(step, None, skipped.reason, skipped.names)
         for group in saved.groups:
+            partners = () if group.plain else group.names
             for name in group.names:
                 self.latest[name] = (
-                    _Status(step, group)
+                    _Status(step, group, partners=partners)
                     if trusted
-                    else _Status(step, reason="the log's record of it cannot be verified")
+                    else _Status(step, None, "the log's record of it cannot be verified", partners)
                 )
         for name in saved.deleted:
             self.latest.pop(name, None)
@@ -182,7 +221,13 @@ def make_plan(
         else:
             names.append(
                 plan_replay(
-                    session, name, status.step, status.reason, policy=replay, blocked=blocked
+                    session,
+                    name,
+                    status.step,
+                    status.reason,
+                    policy=replay,
+                    blocked=blocked,
+                    changed=found.changed,
                 )
             )
     loads = _loads(found)
@@ -199,6 +244,7 @@ def make_plan(
         execution_count=found.execution_count,
         cwd=found.cwd,
         state=found.state,
+        saved_step=found.saved_step,
         trusted=not untrusted,
     )
 
@@ -230,11 +276,13 @@ def plan_replay(
     *,
     policy: ReplayPolicy,
     blocked: dict[int, Blocked],
+    changed: Mapping[int, Collection[str]] | None = None,
 ) -> NamePlan:
     """The plan for a name whose value cannot be loaded, ``why``; it stood last after step
-    ``until``. Steps that may not be replayed are added to ``blocked``.
+    ``until``. Steps that may not be replayed are added to ``blocked``. For ``changed`` see
+    `slice_for`.
     """
-    steps = slice_for(session, name, until)
+    steps = slice_for(session, name, until, changed)
     if policy is ReplayPolicy.NONE:
         reason = f"{why}; replaying was ruled out. Run step {until} again"
         return NamePlan(name, Action.GIVE_UP, until, reason=reason)
@@ -255,22 +303,22 @@ def plan_replay(
     return NamePlan(name, Action.REPLAY, until, reason=why, replays=numbers)
 
 
-def slice_for(session: Session, name: str, until: int) -> list[Step]:
+def slice_for(
+    session: Session, name: str, until: int, changed: Mapping[int, Collection[str]] | None = None
+) -> list[Step]:
     """The steps, in order, that made ``name`` as it stood after step ``until``: all that bound
     or may have changed it, or anything that those read.
+
+    ``changed`` says what each step bound or may have changed; by default the log is walked for it.
     """
-    unchanged = {saved.step: set(saved.unchanged) for saved in session.checkpoints}
+    if changed is None:
+        changed = walk(session).changed
     needed = {name}
     chosen: list[Step] = []
     for step in reversed(session.steps):
         if step.number > until or step.replay_of is not None:
             continue
-        if step.outcome in (Outcome.DIED, Outcome.RUNNING):
-            continue
-        provenance = step.provenance
-        changed = set(provenance.bound) | set(provenance.deleted)
-        changed |= set(provenance.reads) - unchanged.get(step.number, set())
-        if changed & needed:
+        if not needed.isdisjoint(changed.get(step.number, ())):
             chosen.append(step)
-            needed |= {read for read in provenance.reads if not is_internal(read)}
+            needed |= {read for read in step.provenance.reads if not is_internal(read)}
     return chosen[::-1]

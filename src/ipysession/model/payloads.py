@@ -149,6 +149,9 @@ class SavedGroup(Frozen):
     inline: str | None = None
     blob: str | None = None
     types: dict[str, str] = Field(default_factory=dict)
+    plain: bool = False
+    """The values can neither change nor share anything: who only reads them leaves them as they
+    are."""
     seconds: Seconds = 0.0
 
 

@@ -1,7 +1,8 @@
 """Promises of the effects watch: what of a step's doings is heard, what is not, at what price."""
 
 # The many ways in which people open, make and delete files and start processes are the subject.
-# ruff: noqa: PTH, SIM115, PLW0108, PLW1510
+# ruff: noqa: PTH102, PTH103, PTH104, PTH106, PTH107, PTH123, PTH208, PTH211
+# ruff: noqa: SIM115, PLW0108, PLW1510
 
 import contextlib
 import gzip
@@ -933,6 +934,20 @@ class TestDescription:
         monkeypatch.setattr(effects.os, "open", refuse)
         (use,) = describe_files([str(path)], [], [])
         assert (use.size, use.digest) == (1, None)
+
+    def test_name_that_is_no_text(self, folder, heard):
+        """A file whose name is no text is found, and its name told in escapes."""
+
+        def step():
+            Path("\udcff").write_text("x")
+            subprocess.run(["true", "\udcff"])
+            with pytest.raises(UnicodeEncodeError):
+                subprocess.run(["true", "\ud800"])
+
+        seen = heard(step)
+        (use,) = describe_files([], seen.writes, [])
+        assert (use.path, use.size) == (f"{folder}/\\xff", 1)
+        assert seen.processes == ["true '\\xff'", "true '\\ud800'"]
 
     def test_not_heard(self, folder, heard):
         """Describing files is not a step's doing."""

@@ -14,9 +14,10 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ipysession.errors import InvalidRequest
@@ -97,55 +98,66 @@ def redacted(text):
 class TestKindsWithAForm:
     @pytest.mark.parametrize("setting", SETTINGS)
     @pytest.mark.parametrize(("kind", "secret"), EVERY_FORM)
-    def test_a_secret_is_replaced_by_its_kind_wherever_it_stands(self, kind, secret, setting):
+    def test_replaced(self, kind, secret, setting):
+        """A secret is replaced by its kind, wherever it stands, and nothing else changes."""
         template = SETTINGS[setting]
         assert redacted(template.format(secret)) == template.format(f"[redacted:{kind}]")
 
-    def test_the_counts_tell_how_many_of_each_kind_were_taken_out(self):
+    def test_counts(self):
+        """The counts tell how many secrets of each kind were taken out."""
         text = f"{AWS_KEY} {JWT} {JWT} {PEM}"
         _, counts = REDACTOR.text(text)
         assert counts == {"aws-access-key": 1, "jwt": 2, "private-key": 1}
 
-    def test_an_aws_secret_is_found_near_its_key_id(self):
+    def test_aws_secret_near_its_id(self):
+        """An AWS secret, which has no form of its own, is found near its key id."""
         csv = f"Access key ID,Secret access key\n{AWS_KEY},{AWS_SECRET}\n"
         assert AWS_SECRET not in redacted(csv)
         assert redacted(csv).endswith("\n[redacted:aws-access-key],[redacted:aws-secret-key]\n")
 
-    def test_an_aws_secret_is_found_by_its_name(self):
+    def test_aws_secret_by_name(self):
+        """And by its name."""
         text = f"aws_secret_access_key = {AWS_SECRET}"
         assert redacted(text) == "aws_secret_access_key = [redacted:aws-secret-key]"
 
-    def test_a_git_commit_near_an_aws_key_id_stays(self):
+    def test_commit_near_an_aws_id(self):
+        """A git commit, as long as an AWS secret, stays."""
         commit = hashlib.sha1(b"x").hexdigest()
         assert commit in redacted(f"{AWS_KEY} deployed {commit}")
 
-    def test_a_private_key_without_its_end_is_taken_out_as_far_as_it_goes(self):
+    def test_unfinished_private_key(self):
+        """A private key without its end is taken out as far as it goes."""
         text = PEM.partition("-----END")[0] + "and then prose\n"
         assert redacted(text) == "[redacted:private-key]\nand then prose\n"
 
-    def test_a_private_key_in_a_concatenation_of_python_strings_is_found(self):
+    def test_private_key_in_python(self):
+        """A private key in a concatenation of Python strings is found."""
         lines = PEM.splitlines()
         text = "key = (\n" + "\n".join(f'    "{line}\\n"' for line in lines) + "\n)"
         assert not any(line in redacted(text) for line in lines[1:-1])
 
-    def test_an_encrypted_private_key_is_found(self):
+    def test_encrypted_private_key(self):
+        """An encrypted private key is found."""
         head = "-----BEGIN RSA PRIVATE KEY-----\n"
         text = PEM.replace(head, head + "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,12AB\n\n")
         assert redacted(text) == "[redacted:private-key]"
 
-    def test_a_program_that_only_knows_what_a_private_key_looks_like_stays(self):
+    def test_private_key_header(self):
+        """A program that knows what a private key looks like holds none."""
         text = (
             'if text.startswith("-----BEGIN RSA PRIVATE KEY-----"):\n'
             '    end = text.index("-----END RSA PRIVATE KEY-----")'
         )
         assert redacted(text) == text
 
-    def test_a_public_key_and_a_certificate_stay(self):
+    def test_public_key(self):
+        """A public key and a certificate stay."""
         for name in ("PUBLIC KEY", "CERTIFICATE"):
             text = PEM.replace("RSA PRIVATE KEY", name)
             assert redacted(text) == text
 
-    def test_a_slack_webhook_loses_its_secret_path(self):
+    def test_webhook(self):
+        """A Slack webhook loses the secret part of its path."""
         text = "https://hooks.slack.com/services/T0000/B0000/" + made(24)
         assert redacted(text) == "https://hooks.slack.com/services/[redacted:slack-webhook]"
 
@@ -168,10 +180,12 @@ class TestAuthorization:
             ),
         ],
     )
-    def test_the_credentials_of_a_header_are_taken_out_and_its_scheme_stays(self, text, left):
+    def test_header(self, text, left):
+        """The credentials of a header are taken out and its scheme stays."""
         assert redacted(text.format(made(24))) == left.format("[redacted:authorization]")
 
-    def test_a_short_basic_credential_is_taken_out(self):
+    def test_short_basic(self):
+        """A short user name and password are taken out."""
         credential = base64.b64encode(b"bob:pw1").decode()
         assert credential not in redacted(f"Authorization: Basic {credential}")
 
@@ -191,7 +205,8 @@ class TestAuthorization:
             "WWW-Authenticate: Basic realm=example",
         ],
     )
-    def test_talk_about_headers_stays(self, text):
+    def test_talk(self, text):
+        """Talk about headers, and headers that programs put together, stay."""
         assert redacted(text) == text
 
 
@@ -223,10 +238,12 @@ class TestConnectionStrings:
     @pytest.mark.parametrize(
         "password", ["hunter2", "p@ss:w0rd", "1234", "a#b?c", "k" * 60, "%40%2F"]
     )
-    def test_only_the_password_is_taken_out(self, text, left, password):
+    def test_password(self, text, left, password):
+        """Only the password is taken out."""
         assert redacted(text.format(password)) == left.format("[redacted:connection-password]")
 
-    def test_a_database_password_may_hold_a_slash(self):
+    def test_slash(self):
+        """The password of a database may hold a slash."""
         left = "postgresql://bob:[redacted:connection-password]@db/x"
         assert redacted("postgresql://bob:a/b/c@db/x") == left
 
@@ -251,7 +268,8 @@ class TestConnectionStrings:
             "file:///home/bob/x:y@z",
         ],
     )
-    def test_addresses_without_a_password_stay(self, text):
+    def test_no_password(self, text):
+        """Addresses without a password, or with a placeholder, stay."""
         assert redacted(text) == text
 
 
@@ -319,13 +337,15 @@ class TestNamesWithALiteral:
     @pytest.mark.parametrize(
         "value", ["hunter2", "correct horse battery", "p\\tß!", "s", "-x", made(40)]
     )
-    def test_the_literal_is_taken_out_and_its_name_stays(self, where, value):
+    def test_literal(self, where, value):
+        """The literal is taken out and its name stays."""
         text, kind = LITERALS[where]
         assert redacted(text.format(value)) == text.format(f"[redacted:{kind}]")
 
     @pytest.mark.parametrize("where", BARE)
     @pytest.mark.parametrize("value", ["hunter2", "p!ss-w%rd", "a1b2c3d4e5f6", "swordfish"])
-    def test_a_literal_without_quotes_is_taken_out(self, where, value):
+    def test_bare_literal(self, where, value):
+        """Where shells, URLs and YAML have no quotes, the literal is found too."""
         text, kind = BARE[where]
         assert redacted(text.format(value)) == text.format(f"[redacted:{kind}]")
 
@@ -341,25 +361,30 @@ class TestNamesWithALiteral:
             'os.environ["HF_TOKEN"] = "{}"',
         ],
     )
-    def test_a_token_that_a_machine_made_is_taken_out(self, text):
+    def test_token(self, text):
+        """A token is taken out where a machine made it: people say token for words, too."""
         assert redacted(text.format(made(20))) == text.format("[redacted:token]")
 
-    def test_an_option_with_a_space_before_its_value(self):
+    def test_option(self):
+        """An option may have a space before its value."""
         assert (
             redacted("mysql --password hunter2 -u bob")
             == "mysql --password [redacted:password] -u bob"
         )
 
-    def test_an_azure_account_key(self):
+    def test_azure(self):
+        """The key in the connection string of an Azure storage account is taken out."""
         key = base64.b64encode(bytes(range(64))).decode()
         text = "DefaultEndpointsProtocol=https;AccountName=x;AccountKey={};EndpointSuffix=y"
         assert redacted(text.format(key)) == text.format("[redacted:azure-storage-key]")
 
-    def test_a_form_gives_the_kind_even_where_the_name_tells_less(self):
+    def test_better_kind(self):
+        """A form tells more than a name."""
         text = f'api_key = "sk-ant-{made(90)}"'
         assert redacted(text) == 'api_key = "[redacted:anthropic-key]"'
 
-    def test_quotes_with_escapes_are_followed_to_their_end(self):
+    def test_escapes(self):
+        """Quotes with escapes in them are followed to their end."""
         assert redacted(r'password = "a\"b\\" + x') == 'password = "[redacted:password]" + x'
 
     @pytest.mark.parametrize(
@@ -450,10 +475,12 @@ class TestNamesWithALiteral:
             're.compile(r"token=[^&]+")',
         ],
     )
-    def test_what_only_talks_about_secrets_stays(self, text):
+    def test_talk(self, text):
+        """Names, calls, placeholders, types and prose stay."""
         assert redacted(text) == text
 
-    def test_names_can_be_chosen(self):
+    def test_chosen_names(self):
+        """The names that announce a secret can be chosen."""
         redactor = Redactor(names=DEFAULT_NAMES | {"pin", "wandb_key"})
         text = 'pin="1234" WANDB_KEY="abc" password="x1" key="abc" spin="1234x"'
         assert redactor.text(text)[0] == (
@@ -466,7 +493,7 @@ class TestNamesWithALiteral:
 
 
 class TestTracebacks:
-    def test_a_coloured_traceback_of_ipython_loses_its_secrets(self):
+    def test_coloured(self):
         """Colour codes stand between a name and its value, and before a token."""
         program = (
             "from IPython.core.interactiveshell import InteractiveShell as S\n"
@@ -494,11 +521,12 @@ class TestTracebacks:
         assert "secret\x1b" in new
 
 
+IMAGE = base64.b64encode(random.Random(1).randbytes(300_000)).decode()
 DECOYS = {
-    "git log": f"commit {hashlib.sha1(b'1').hexdigest()}\nAuthor: A <a@example.com>\n\n    Fix token",
+    "git log": f"commit {hashlib.sha1(b'1').hexdigest()}\nAuthor: A <a@example.com>\n\n    Fix",
     "uuid": str(uuid.UUID(int=0x1234567890ABCDEF1234567890ABCDEF)),
     "hashes": "\n".join(getattr(hashlib, n)(b"x").hexdigest() for n in ("md5", "sha256", "sha512")),
-    "base64 image": f'<img src="data:image/png;base64,{base64.b64encode(random.Random(1).randbytes(300_000)).decode()}"/>',
+    "base64 image": f'<img src="data:image/png;base64,{IMAGE}"/>',
     "url-safe base64": base64.urlsafe_b64encode(random.Random(2).randbytes(300_000)).decode(),
     "hex": random.Random(3).randbytes(200_000).hex(),
     "sklearn": '<div id="sk-container-id-1" class="sk-top-container sk-estimator-doc-link fitted">'
@@ -508,18 +536,25 @@ DECOYS = {
     "a JWT's start": "eyJ" + "a" * 50 + " and eyJ" + "b" * 30 + ".txt",
     "AWS names": "arn:aws:iam::123456789012:role/AKIA and ASIA-PACIFIC AKIA123",
     "Asia": "ASIANDEVELOPMENTBANK2026 in ASIA",
-    "a dataframe": "    user password  token\n0    bob  hunter2  a1b2c3d4e5f6\n1  alice  swordfish  f6e5d4c3",
+    "a dataframe": "    user password  token\n0    bob  hunter2  a1b2c3d4e5f6\n1  eve  fish  f6e5d4",
     "a series": "user            bob\npassword    hunter2\nName: 0, dtype: object",
     "an HTML table": "<th>password</th></tr><tr><td>bob</td><td>hunter2</td>",
 }
 
 
+def source(module):
+    """The text of a module."""
+    return Path(module.__file__).read_text(encoding="utf-8")
+
+
 class TestDecoys:
     @pytest.mark.parametrize("name", DECOYS)
-    def test_what_looks_alike_stays(self, name):
+    def test_stays(self, name):
+        """What looks like a secret and is none stays."""
         assert redacted(DECOYS[name]) == DECOYS[name]
 
-    def test_printed_arrays_and_frames_stay(self):
+    def test_printed_data(self):
+        """Printed arrays and frames stay."""
         np = pytest.importorskip("numpy")
         pd = pytest.importorskip("pandas")
         random_numbers = np.random.default_rng(0)
@@ -531,7 +566,7 @@ class TestDecoys:
             for text in (repr(shown), str(shown), getattr(shown, "to_html", str)()):
                 assert redacted(text) == text
 
-    def test_the_sources_of_the_standard_library_hold_few_literal_secrets(self):
+    def test_real_code(self):
         """Real code talks about passwords a lot, and seldom holds one."""
         import http.client
         import imaplib
@@ -541,23 +576,22 @@ class TestDecoys:
         import urllib.request
 
         for module in (http.client, imaplib, secrets, smtplib, tokenize):
-            with open(module.__file__, encoding="utf-8") as file:
-                text = file.read()
+            text = source(module)
             assert redacted(text) == text, module
-        with open(urllib.request.__file__, encoding="utf-8") as file:
-            assert REDACTOR.text(file.read())[1] == {"password": 1}  # a docstring's 'geheim$parole'
+        assert REDACTOR.text(source(urllib.request))[1] == {
+            "password": 1
+        }  # a docstring's 'geheim$parole'
 
-    def test_a_word_for_a_secret_may_be_one_too(self):
+    def test_our_code(self):
         """`password` is the password of many a database: the rename map in our source is hit."""
         import ipysession.record.redact as module
 
-        with open(module.__file__, encoding="utf-8") as file:
-            text = file.read()
-        assert REDACTOR.text(text)[1] == {"connection-password": 1, "password": 2}
+        assert REDACTOR.text(source(module))[1] == {"connection-password": 1, "password": 2}
 
 
 class TestOutputs:
-    def test_strings_anywhere_in_an_output_are_redacted(self):
+    def test_anywhere(self):
+        """Strings anywhere in an output are redacted, and the original stays as it was."""
         output = {
             "output_type": "execute_result",
             "data": {"text/plain": f"'{JWT}'", "application/json": {"a": [1, {"b": [AWS_KEY]}]}},
@@ -583,7 +617,8 @@ class TestOutputs:
             "application/octet-stream",
         ],
     )
-    def test_binary_payloads_are_left_alone(self, media_type):
+    def test_binary(self, media_type):
+        """Payloads of binary media types are not even looked at."""
         bundle = {"data": {media_type: f"x {AWS_KEY} x"}}
         new, counts = REDACTOR.value(bundle)
         assert new is bundle
@@ -592,23 +627,27 @@ class TestOutputs:
     @pytest.mark.parametrize(
         "media_type", ["image/svg+xml", "text/html", "application/json", "text/latex"]
     )
-    def test_textual_payloads_are_redacted(self, media_type):
+    def test_textual(self, media_type):
+        """Payloads of textual media types are."""
         new, _ = REDACTOR.value({"data": {media_type: f"x {AWS_KEY} x"}})
         assert new["data"][media_type] == "x [redacted:aws-access-key] x"
 
-    def test_what_holds_no_secret_is_not_copied(self):
+    def test_not_copied(self):
+        """What holds no secret is not copied."""
         value = {"a": [1, 2.5, None, True, "text", {"b": ("x", ["y"])}]}
         new, counts = REDACTOR.value(value)
         assert new is value
         assert counts == {}
 
-    def test_only_what_changes_is_copied(self):
+    def test_copied(self):
+        """Of what holds one, only what changes is copied."""
         value = {"left": {"big": ["x"] * 5}, "right": [AWS_KEY]}
         new, _ = REDACTOR.value(value)
         assert new["left"] is value["left"]
         assert new["right"] == ["[redacted:aws-access-key]"]
 
-    def test_a_key_can_tell_that_its_value_is_a_secret(self):
+    def test_keys(self):
+        """A key can tell that its value is a secret."""
         value = {"user": "bob", "password": "hunter2", "apiKey": JWT, "token": "word", "secret": ""}
         assert REDACTOR.value(value)[0] == {
             "user": "bob",
@@ -618,14 +657,16 @@ class TestOutputs:
             "secret": "",
         }
 
-    def test_a_secret_across_the_lines_that_nbformat_keeps_is_found(self):
+    def test_lines(self):
+        """A secret across the lines that nbformat keeps as a list is found."""
         lines = f"key:\n{PEM}\nafter\n".splitlines(keepends=True)
         new, counts = REDACTOR.value({"text": lines})
         assert "".join(new["text"]) == "key:\n[redacted:private-key]\nafter\n"
         assert counts == {"private-key": 1}
         assert all(isinstance(line, str) for line in new["text"])
 
-    def test_an_output_may_be_nested_deeper_than_the_stack(self):
+    def test_deep(self):
+        """An output may be nested deeper than the stack."""
         value = [AWS_KEY]
         for _ in range(50_000):
             value = [value]
@@ -635,70 +676,127 @@ class TestOutputs:
             (new,) = new
         assert new == "[redacted:aws-access-key]"
 
-    def test_a_text_by_itself_and_things_that_are_no_text(self):
+    def test_other_values(self):
+        """A text by itself is redacted; what is no text stays."""
         assert REDACTOR.value(AWS_KEY) == ("[redacted:aws-access-key]", {"aws-access-key": 1})
         for value in (None, 1, 1.5, True, b"x", [], {}, ()):
             assert REDACTOR.value(value) == (value, {})
 
 
 class TestTuning:
-    def test_nothing_is_redacted_when_it_is_switched_off(self):
+    def test_off(self):
+        """Nothing is redacted when it is switched off."""
         off = Redactor(enabled=False)
         assert off.text(AWS_KEY) == (AWS_KEY, {})
         assert off.value({"a": [AWS_KEY]}) == ({"a": [AWS_KEY]}, {})
 
-    def test_a_pattern_of_the_users_own(self):
+    def test_extra(self):
+        """A pattern of the user's own finds a kind of its own."""
         redactor = Redactor(extra={"badge": r"\bEMP-\d{6}\b"})
         assert redactor.text(f"EMP-123456 {AWS_KEY}") == (
             "[redacted:badge] [redacted:aws-access-key]",
             {"badge": 1, "aws-access-key": 1},
         )
 
-    def test_a_pattern_may_name_the_part_that_is_secret(self):
+    def test_extra_group(self):
+        """A pattern may name the part that is secret."""
         redactor = Redactor(extra={"pin": r"pin is (?P<secret>\d+)"})
         assert redactor.text("the pin is 1234")[0] == "the pin is [redacted:pin]"
 
     @pytest.mark.parametrize("pattern", [r"[a-z]+", r"red\w+", r"\[.*\]", r"redacted:.*", r".+"])
-    def test_a_pattern_that_matches_our_marker_does_not_eat_it_again(self, pattern):
+    def test_extra_and_markers(self, pattern):
+        """A pattern that matches our markers does not eat them."""
         redactor = Redactor(extra={"greedy": pattern})
         once, _ = redactor.text(f"x {AWS_KEY} [y] z")
         assert redactor.text(once) == (once, {})
         assert AWS_KEY not in once
 
     @pytest.mark.parametrize("pattern", ["(", "[a", "*", "(?P<a>x)(?P<a>y)"])
-    def test_a_pattern_that_is_none_is_refused_by_name(self, pattern):
+    def test_extra_invalid(self, pattern):
+        """What is no regular expression is refused by its name."""
         with pytest.raises(InvalidRequest, match="'badge' is not a regular expression"):
             Redactor(extra={"badge": pattern})
 
-    def test_a_pattern_that_matches_nothing_at_all_is_refused(self):
-        with pytest.raises(InvalidRequest, match="'badge'.*at least one character"):
+    def test_extra_empty(self):
+        """So is a pattern that matches where there is nothing."""
+        with pytest.raises(InvalidRequest, match=r"'badge'.*at least one character"):
             Redactor(extra={"badge": "x*"})
 
-    def test_a_kind_needs_a_plain_name(self):
+    def test_extra_name(self):
+        """A kind needs a plain name, as it stands in the markers."""
         with pytest.raises(InvalidRequest, match="'a b'"):
             Redactor(extra={"a b": "x"})
 
 
+FRAGMENTS = [
+    *(
+        "password=",
+        "token:",
+        "secret",
+        '"',
+        "'",
+        "=",
+        ":",
+        "\\",
+        "\n",
+        "[redacted:x]",
+        "sk-",
+        "eyJ",
+    ),
+    *(
+        "://",
+        "@",
+        "u:",
+        "%env",
+        "--",
+        "\x1b[31m",
+        "m",
+        "&",
+        ";",
+        "(",
+        ")",
+        "Bearer",
+        "# ",
+        "<",
+        ">",
+    ),
+    *("Authorization:", "-----BEGIN", "-----END", "PRIVATE KEY-----", "AKIA", "api_key", 'f"', ","),
+    *("{x}", " ", "  ", "\t", '"""', "&quot;", "A" * 20, "hunter2", "-----", "export ", "[", "]"),
+]
 PIECES = st.sampled_from(
     [secret for _, secret in EVERY_FORM]
     + [text.format("hunter2") for text, _ in (LITERALS | BARE).values()]
-    + "password= token: secret \" ' = : \\ \n [redacted:x] sk- eyJ :// @ u: %env -- \x1b[31m m & ; ( ) "
-    'Bearer Authorization: -----BEGIN -----END PRIVATE KEY----- AKIA api_key f" {x} , # <'.split(
-        " "
-    )
+    + FRAGMENTS
 )
 
 
+def pieces(most):
+    """Texts of up to so many pieces, with other text between them."""
+    return st.lists(PIECES | st.text(max_size=8), max_size=most).map("".join)
+
+
 class TestProperties:
-    @given(st.lists(PIECES | st.text(max_size=8), max_size=12).map("".join))
+    @given(pieces(12))
     @settings(max_examples=1500, deadline=None)
-    def test_redacting_twice_is_redacting_once(self, text):
+    def test_idempotent(self, text):
+        """Redacting twice is redacting once."""
         once, _ = REDACTOR.text(text)
+        assert REDACTOR.text(once) == (once, {})
+
+    @given(pieces(3), pieces(3))
+    @example("", ';dbPassword: "hunter2"\\password="')
+    @example("token:", '%envpassword=\\"')
+    @example("", 'sk-password="://aaaaaaaaaaaaaaa')
+    @settings(max_examples=200, deadline=None)
+    def test_idempotent_in_the_long_run(self, before, unit):
+        """Also of a long line, where taking one out moves what stands around the next."""
+        once, _ = REDACTOR.text(before + unit * 300)
         assert REDACTOR.text(once) == (once, {})
 
     @given(st.text(max_size=300))
     @settings(max_examples=300, deadline=None)
-    def test_any_text_is_taken(self, text):
+    def test_any_text(self, text):
+        """Any text is taken, and counts are given exactly where it changes."""
         new, counts = REDACTOR.text(text)
         assert isinstance(new, str)
         assert bool(counts) == (new != text)
@@ -716,24 +814,29 @@ class TestProperties:
         )
     )
     @settings(max_examples=500, deadline=None)
-    def test_walking_keeps_the_shape_and_is_idempotent(self, value):
+    def test_walk(self, value):
+        """Walking keeps the shape and the original, and walking twice is walking once."""
         before = repr(value)
         new, counts = REDACTOR.value(value)
         assert repr(value) == before, "the original changed"
         assert (new is value) == (not counts)
         assert shape(new) == shape(value)
-        assert REDACTOR.value(new) == (new, {}) or "nan" in before
+        again, counts = REDACTOR.value(new)
+        assert again is new
+        assert not counts
 
     @given(
         st.sampled_from(EVERY_FORM), st.text(alphabet=string.whitespace + ".,;!?<>()", max_size=5)
     )
     @settings(max_examples=300, deadline=None)
-    def test_punctuation_around_a_secret_does_not_save_it(self, form, around):
+    def test_punctuation(self, form, around):
+        """Punctuation around a secret does not save it."""
         kind, secret = form
         assert redacted(around + secret + around) == f"{around}[redacted:{kind}]{around}"
 
 
 def shape(value):
+    """The types in a value."""
     if isinstance(value, dict):
         return {key: shape(held) for key, held in value.items()}
     if isinstance(value, list):
@@ -742,51 +845,55 @@ def shape(value):
 
 
 HOSTILE = [
-    "a", "password=", "password", 'password="', "password='", 'password="""', 'password=\\"', "password=(",
-    "password: a a", "api_key", "token: ", "token:\n", "eyJ", "eyJaaaaaaaaaa.", "://", "://u:", "://:::::",
-    "://aaaaaaaaaaaaaaa", "sk-", "ghp_", "glpat-", "xox", "xoxb-", "AKIA", "Bearer ", "Authorization: Bearer ",
-    "-----BEGIN PRIVATE KEY-----\n" + "A" * 20, "-----BEGIN PRIVATE KEY-----\nProc-Type: x\n", "-----BEGIN ",
-    "\x1b[31m", "password\x1b[31m", "password" + " " * 39, "password&quot;", "password=[", "password=%", "{", "\\",
-    AWS_KEY + " ", "[redacted:x]", "password=[redacted:x]",
-]  # fmt: skip
+    *("a", "{", "\\", "password", "password=", "password='", 'password="', 'password="""'),
+    *('password=\\"', "password=(", "password=[", "password=%", "password&quot;", "password: a a"),
+    *("password" + " " * 39, "password\x1b[31m", "\x1b[31m", "api_key", "token: ", "token:\n"),
+    *("://", "://u:", "://:::::", "://aaaaaaaaaaaaaaa", "eyJ", "eyJaaaaaaaaaa.", "sk-", "ghp_"),
+    *("glpat-", "xox", "xoxb-", "AKIA", AWS_KEY + " ", "Bearer ", "Authorization: Bearer "),
+    *("-----BEGIN ", "-----BEGIN PRIVATE KEY-----\n" + "A" * 20, "[redacted:x]"),
+    *("-----BEGIN PRIVATE KEY-----\nProc-Type: x\n", "password=[redacted:x]"),
+]
 
 
 class TestPrice:
     @pytest.mark.parametrize("piece", HOSTILE)
-    def test_hostile_text_takes_time_in_proportion_to_its_length(self, piece):
+    def test_hostile(self, piece):
         """1 MB takes at most a few seconds even here; a quadratic rule would take hours."""
         text = (piece * (1_000_000 // len(piece) + 1))[:1_000_000]
-        began = time.perf_counter()
+        began = time.thread_time()
         REDACTOR.text(text)
-        assert time.perf_counter() - began < 10
+        assert time.thread_time() - began < 10
 
     @pytest.mark.parametrize("piece", HOSTILE)
-    def test_a_hostile_run_before_a_secret_does_not_hide_it(self, piece):
+    def test_hostile_and_secret(self, piece):
+        """A hostile run before a secret does not hide it."""
         text = piece * 200 + f"\n\n{JWT}\n"
         assert JWT not in REDACTOR.text(text)[0]
 
-    def test_much_ordinary_text_is_passed_quickly(self):
+    def test_ordinary(self):
         """Ten megabytes in well under a second: the aim is 100 MB in 1.5 s."""
         line = (
             '{"id": 123, "key": "v-17", "url": "https://example.com/a?x=1", "said": "the token"}\n'
         )
         text = line * (10_000_000 // len(line))
-        began = time.perf_counter()
+        began = time.thread_time()
         assert REDACTOR.text(text)[1] == {}
-        assert time.perf_counter() - began < 1.0
+        assert time.thread_time() - began < 1.0
 
-    def test_a_short_text_is_passed_quickly(self):
+    def test_short(self):
+        """A short text takes a few microseconds."""
         text = (
             "for i in range(10):\n    print(i, 'the quick brown fox jumps over the lazy dog')\n" * 3
         )
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(2_000):
             REDACTOR.text(text)
-        assert (time.perf_counter() - began) / 2_000 < 100e-6
+        assert (time.thread_time() - began) / 2_000 < 100e-6
 
-    def test_a_large_json_output_is_walked_quickly(self):
+    def test_json(self):
+        """A large JSON output is walked quickly."""
         value = {"data": {"application/json": [{"x": n, "y": "abc"} for n in range(20_000)]}}
-        began = time.perf_counter()
+        began = time.thread_time()
         assert REDACTOR.value(value)[0] is value
-        assert time.perf_counter() - began < 3
+        assert time.thread_time() - began < 3
         assert json.dumps(value)

@@ -40,7 +40,9 @@ _COMMAND_LENGTH = 2_000
 
 @dataclass(frozen=True, slots=True)
 class EffectsSeen:
-    """What one step did, as plain data. Paths are absolute."""
+    """What one step did, as plain data. Paths are absolute, and as the system spells them: those
+    of ``reads``, ``writes`` and ``deleted`` are for `describe_files`, which makes texts of them.
+    """
 
     reads: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
@@ -418,13 +420,15 @@ class _Heard:
             reads=[path for path in self.reads if path not in self.changes],
             writes=writes,
             deleted=deleted,
-            processes=processes,
-            connections=[*self.connections],
+            processes=[*map(_text, processes)],
+            connections=[(kind, _text(address)) for kind, address in self.connections],
             omitted=self.omitted,
             environ_changed=sorted(
-                name for name, before in self.environ.items() if _environ_hash(name) != before
+                _text(name)
+                for name, before in self.environ.items()
+                if _environ_hash(name) != before
             ),
-            cwd=cwd if cwd != self.cwd_before else None,
+            cwd=None if cwd is None or cwd == self.cwd_before else _text(cwd),
             asked_input=self.asked_input,
         )
 
@@ -447,6 +451,14 @@ def _cwd() -> str | None:
         return os.getcwd()
     except OSError:  # it was deleted
         return None
+
+
+def _text(name: str) -> str:
+    """A name that the system gave, which may hold bytes that are no text: those in escapes."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # nor did the system give it
+        return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _folder_path(descriptor: int) -> str | None:
@@ -688,7 +700,7 @@ def describe_files(
     uses: dict[str, FileUse] = {}
     with quiet():
         for path in deleted:
-            uses[path] = FileUse(path=path, action="deleted")
+            uses[path] = FileUse(path=_text(path), action="deleted")
         for path in writes:
             uses[path] = _describe(path, "written", digest_limit, until)
         for path in reads:
@@ -700,18 +712,19 @@ def describe_files(
 def _describe(
     path: str, action: Literal["read", "written"], digest_limit: int, until: float
 ) -> FileUse:
+    told = _text(path)
     try:
         known = os.stat(path)
     except (OSError, ValueError):  # gone, or not a path at all
-        return FileUse(path=path, action=action)
+        return FileUse(path=told, action=action)
     if not stat.S_ISREG(known.st_mode):
-        return FileUse(path=path, action=action, mtime=known.st_mtime)
+        return FileUse(path=told, action=action, mtime=known.st_mtime)
     digest = None
     if known.st_size <= digest_limit:
         with contextlib.suppress(OSError):
             digest = _digest(path, known, until)
     return FileUse(
-        path=path, action=action, size=known.st_size, mtime=known.st_mtime, digest=digest
+        path=told, action=action, size=known.st_size, mtime=known.st_mtime, digest=digest
     )
 
 

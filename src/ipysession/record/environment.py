@@ -12,6 +12,7 @@ import getpass
 import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def describe_environment(
     return Environment(
         python=platform.python_version(),
         implementation=platform.python_implementation(),
-        executable=sys.executable or "",
+        executable=_text(sys.executable or ""),
         platform=_platform(),
         host=_or_empty(socket.gethostname),
         user=_user(),
@@ -53,14 +54,19 @@ def describe_environment(
 
 def _or_empty(ask: Callable[[], str]) -> str:
     try:
-        return ask()
+        return _text(ask())
     except OSError:
         return ""
 
 
+def _text(name: str) -> str:
+    """A name that the system gave, which may hold bytes that are no text: those in escapes."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def _user() -> str:
     try:
-        return getpass.getuser()
+        return _text(getpass.getuser())
     except (KeyError, OSError, ImportError):  # a container's user may have no name
         return str(os.getuid()) if hasattr(os, "getuid") else ""
 
@@ -74,6 +80,9 @@ def _platform() -> str:
 
 
 # --- Packages -------------------------------------------------------------------------------
+
+_VERSION_LENGTH = 100
+"""Characters kept of what a module says its version is."""
 
 
 def _top_level() -> dict[str, object]:
@@ -110,7 +119,7 @@ def _own_version(module: object) -> str | None:
         version = known.get("__version__")
     except Exception:  # noqa: BLE001  # sys.modules may hold objects of any class
         return None
-    return str(version) if isinstance(version, str) and version else None
+    return str(version)[:_VERSION_LENGTH] if isinstance(version, str) and version else None
 
 
 def _normal(name: str) -> str:
@@ -140,7 +149,8 @@ class PackageWatch:
 
     Costs a few look-ups while nothing is imported: sys.modules keeps the order of insertion, so
     its length and its last entry (the name and the very object) tell whether anything came in.
-    The length alone would miss a module that was removed and imported anew.
+    The length alone would miss a module that was removed and imported anew. What is missed is
+    importlib.reload of an upgraded package, until anything else is imported.
     """
 
     def __init__(self) -> None:
@@ -311,7 +321,12 @@ def _read_git(git: str, folder: str) -> tuple[GitState, _Watched] | None:
         commit = head.get("branch.oid", "").replace("(initial)", "")
         branch = head.get("branch.head", "").replace("(detached)", "")
         dirty = any(not entry.startswith("# ") for entry in entries)
-    state = GitState(worktree=worktree, commit=commit or None, branch=branch or None, dirty=dirty)
+    state = GitState(
+        worktree=_text(worktree),
+        commit=commit or None,
+        branch=_text(branch) or None,
+        dirty=dirty,
+    )
     return state, watched
 
 
@@ -335,18 +350,23 @@ def _git(git: str, folder: str, *arguments: str) -> str | None:
         "LC_ALL": "C",
     }
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             # core.fsmonitor may name a program of the repository's choice.
             [git, "--no-pager", "-c", "core.fsmonitor=false", "-C", folder, *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=_SECONDS,
-            check=False,
             # An interrupt of the cell reaches the kernel's process group; git is not meant.
             start_new_session=True,
         )
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except (OSError, ValueError):
         return None
-    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else None
+    with process:
+        try:
+            said, _ = process.communicate(timeout=_SECONDS)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):  # and what it started
+                os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
+            return None
+    return said.decode(errors="surrogateescape") if process.returncode == 0 else None

@@ -43,6 +43,7 @@ Upper and lower case, ``_``, ``-`` and neither are one: ``api_key`` is also ``X-
 ``apiKey``."""
 
 _ROUNDS = 20
+_PLAIN_ROUNDS = 4
 _LONGEST_NAME = 200
 _MARKER = re.compile(r"\[redacted:[A-Za-z0-9_.-]{1,64}\]")
 _BINARY = re.compile(
@@ -85,8 +86,8 @@ class Redactor:
     ) -> None:
         self.enabled = enabled
         self._extra = [_extra(kind, pattern) for kind, pattern in (extra or {}).items()]
-        self._families = _families(DEFAULT_NAMES if names is None else names)
-        self._anchors = _anchors(DEFAULT_NAMES if names is None else names)
+        self._names = DEFAULT_NAMES if names is None else names
+        self._families = _families(self._names)
         self._keys: dict[str, _Family | None] = {}
 
     def text(self, text: str) -> tuple[str, dict[str, int]]:
@@ -95,9 +96,10 @@ class Redactor:
         if not self.enabled:
             return text, counts
         # Taking one secret out can lay open another that stood against it. Each round takes out
-        # characters that are not part of a marker, so it ends; the bound is for hostile text.
-        for _ in range(_ROUNDS):
-            spans = self._find(text)
+        # characters that are not part of a marker, so it ends. A text that still is not done
+        # after some rounds is made to confuse: then what could be a value counts as one.
+        for turn in range(_ROUNDS):
+            spans = self._find(text, _anchors(self._names, wary=turn >= _PLAIN_ROUNDS))
             if not spans:
                 break
             text = _replace(text, spans, counts)
@@ -171,9 +173,9 @@ class Redactor:
             )
         return self._keys[key]
 
-    def _find(self, text: str) -> list[_Span]:
+    def _find(self, text: str, anchors: _Anchors) -> list[_Span]:
         spans: list[_Span] = []
-        for anchor, spots in self._anchors:
+        for anchor, spots in anchors:
             found = anchor.search(text)
             while found is not None:
                 back, spot = spots[found.lastindex or 0]
@@ -496,12 +498,9 @@ class _Family(NamedTuple):
         return self.kind
 
 
-def _assigned(
-    families: Mapping[str, _Family], length: int, text: str, at: int, spans: list[_Span]
-) -> int:
-    """The literal that is assigned to a name which ends with a word of ``families``."""
-    end = at + length
-    family = families[text[at:end].lower()]
+def _assigned(family: _Family, text: str, at: int, spans: list[_Span], *, wary: bool) -> int:
+    """The literal that is assigned to a name which ends with the word of ``family``."""
+    end = at + len(family.word)
     if not family.names(text[max(0, at - _HEAD_LENGTH) : at]):
         return end
     found = _ASSIGNED.match(text, end)
@@ -510,7 +509,7 @@ def _assigned(
     start = _name_start(text, at)
     name = text[start:end]
     if found["open"] is not None:
-        span = _quoted(text, start, found)
+        span = _quoted(text, start, found, wary=wary)
         kind = None if span is None else family.judge(name, text[span[0] : span[1]])
     else:
         span = _bare(text, start, end, found, strict=family.strict)
@@ -538,7 +537,7 @@ _CODE_AFTER_QUOTE = re.compile(r"[)\],;:}+.%]|\s|\Z")
 _JOINED = re.compile(r"[\"']\s*[+.,%)]")
 
 
-def _quoted(text: str, start: int, found: re.Match[str]) -> tuple[int, int] | None:
+def _quoted(text: str, start: int, found: re.Match[str], *, wary: bool) -> tuple[int, int] | None:
     """Where the content of the quotes stands; None where they hold something else."""
     sign = found["sign"]
     if sign is None or sign == ">":
@@ -549,10 +548,14 @@ def _quoted(text: str, start: int, found: re.Match[str]) -> tuple[int, int] | No
     last = _closing(text, first, found["open"])
     if "f" in found["prefix"].lower() and "{" in text[first:last]:
         return None
-    if found["closed"] is None and (
-        # input("Password: ") and print("token=" + x): the quote ends a text instead.
-        (_CODE_AFTER_QUOTE.match(text, first) and _is_open(text, start, found["open"]))
-        or _JOINED.match(text, first)
+    if (
+        found["closed"] is None
+        and not wary
+        and (
+            # input("Password: ") and print("token=" + x): the quote ends a text instead.
+            (_CODE_AFTER_QUOTE.match(text, first) and _is_open(text, start, found["open"]))
+            or _JOINED.match(text, first)
+        )
     ):
         return None
     while (colour := _COLOURS.match(text, first, last)) is not None:
@@ -740,10 +743,9 @@ def _forms() -> list[_Rule]:
     ]
 
 
-def _assignments(names: frozenset[str]) -> Iterable[_Rule]:
-    families = _families(names)
-    for word, family in families.items():
-        spot = partial(_assigned, families, len(word))
+def _assignments(names: frozenset[str], *, wary: bool) -> Iterable[_Rule]:
+    for word, family in _families(names).items():
+        spot = partial(_assigned, family, wary=wary)
         for literal in _cases(word):
             # "key": … is frequent; a name that goes on before it is not.
             goes_on = rf"(?<=[\w.-]{literal})" if family.heads else ""
@@ -786,9 +788,9 @@ _RARITY = "ZQXJzqjVKxWYUkBHGFvPNLwDMREyTOSCIA29bgfpmh:/udclrsnioate -_."
 
 
 @lru_cache(maxsize=16)
-def _anchors(names: frozenset[str]) -> _Anchors:
+def _anchors(names: frozenset[str], *, wary: bool) -> _Anchors:
     """One search for each of a few rare characters, which together stand in every literal."""
-    rules = [*_forms(), *_assignments(names)]
+    rules = [*_forms(), *_assignments(names, wary=wary)]
     anchors: _Anchors = []
     for character in _cover([rule.literal for rule in rules]):
         branches: list[str] = []

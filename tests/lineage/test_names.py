@@ -54,6 +54,8 @@ def test_names_are_those_that_python_says(source, bound, reads, deleted):
         "get_ipython().run_line_magic('some_unknown_magic', 'x')",
         "get_ipython().run_cell_magic('cython', '', 'def f(): pass')",
         "def f():\n    return vars()",
+        "get_ipython().run_cell_magic('time', '', 'files = !ls\\nx = 1\\n')",
+        "get_ipython().run_cell_magic('capture', '', '%run script.py\\n')",
     ],
 )
 def test_code_that_cannot_be_bounded_reaches_everything(source):

@@ -163,16 +163,16 @@ def _from_magic(call: ast.Call) -> CellNames:
     if function.attr == "run_line_magic" and len(words) == 2:
         name, line = words
         if name in _CODE_LINE_MAGICS:
-            return cell_names(_without_options(line))
+            return _inner_names(_without_options(line))
         if name in _HARMLESS_LINE_MAGICS:
             return CellNames(reads=_shell_reads(line))
     if function.attr == "run_cell_magic" and len(words) == 3:
         name, line, body = words
         if name in _CODE_CELL_MAGICS:
             output = _without_options(line) if name == "capture" else ""
-            names = cell_names(body)
+            names = _inner_names(body)
             if name == "timeit":
-                names |= cell_names(_without_options(line))
+                names |= _inner_names(_without_options(line))
             return names | CellNames(bound=frozenset(output.split()[:1]))
         if name in _TEXT_CELL_MAGICS:
             outputs = frozenset(_OPTION_NAME.findall(line))
@@ -180,6 +180,17 @@ def _from_magic(call: ast.Call) -> CellNames:
     if function.attr in {"run_line_magic", "run_cell_magic", "magic", "run_cell", "ex", "ev"}:
         return EVERYTHING
     return CellNames()
+
+
+def _inner_names(source: str) -> CellNames:
+    """The names that the code inside a magic uses. It is as typed, so it may hold magics in
+    turn, which are not Python: then it may reach anything.
+    """
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return EVERYTHING
+    return cell_names(source)
 
 
 def _shell_reads(text: str) -> frozenset[str]:

@@ -491,6 +491,17 @@ class TestProcesses:
         """
         assert "(multiprocessing)" in elsewhere(program, folder)["processes"]
 
+    def test_multiprocessing_imported(self, folder):
+        """Importing multiprocessing starts nothing."""
+        program = """
+            watch.end()
+            assert "multiprocessing.process" not in sys.modules, "the test proves nothing"
+            watch.begin()
+            import multiprocessing
+            tell(watch.end())
+        """
+        assert elsewhere(program, folder)["processes"] == []
+
     def test_joblib(self, folder):
         """So are joblib's."""
         pytest.importorskip("joblib")

@@ -251,6 +251,7 @@ def _elsewhere() -> tuple[str, ...]:
         *("/Library/Fonts", f"{home}/.fonts", f"{home}/.local/share/fonts"),
         *(f"{caches}/fontconfig", f"{caches}/matplotlib", f"{settings}/matplotlib"),
         *(f"{home}/.matplotlib", f"{home}/Library/Caches/matplotlib"),
+        *(f"{caches}/{name}" for name in ("jedi", "parso")),  # completion and inspection
         *filter(None, [os.environ.get("MPLCONFIGDIR")]),
     ]
     files = [
@@ -487,9 +488,12 @@ def _environ_hash(name: str) -> int | None:
 
 
 def _process_count() -> str:
-    """Multiprocessing counts what it starts, in whichever way it does; some ways are not heard."""
+    """Multiprocessing counts what it starts, in whichever way it does; some ways are not heard.
+
+    The count begins at 1, also of a module that is only imported within the step.
+    """
     module = sys.modules.get("multiprocessing.process")
-    return repr(getattr(module, "_process_counter", None))
+    return repr(getattr(module, "_process_counter", "count(1)")).strip("'")
 
 
 # --- Events ---------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ Upper and lower case, ``_``, ``-`` and neither are one: ``api_key`` is also ``X-
 _ROUNDS = 20
 _PLAIN_ROUNDS = 4
 _LONGEST_NAME = 200
+_MOST_KEYS = 10_000
 _MARKER = re.compile(r"\[redacted:[A-Za-z0-9_.-]{1,64}\]")
 _BINARY = re.compile(
     r"(?:image/(?!svg\+xml)|audio/|video/|font/|application/(?:pdf|octet-stream)\b)"
@@ -159,19 +160,20 @@ class Redactor:
         return (new, found) if kind is None else (f"[redacted:{kind}]", {kind: 1})
 
     def _family(self, key: str) -> _Family | None:
-        if key not in self._keys:
-            if len(self._keys) > 10_000:
-                self._keys.clear()
-            lowered = key.lower() if len(key) <= _LONGEST_NAME else ""
-            self._keys[key] = next(
-                (
-                    family
-                    for word, family in self._families.items()
-                    if lowered.endswith(word) and family.names(lowered.removesuffix(word))
-                ),
-                None,
-            )
-        return self._keys[key]
+        if (known := self._keys.get(key, _UNKNOWN)) is not _UNKNOWN:
+            return known
+        lowered = key.lower() if len(key) <= _LONGEST_NAME else ""
+        family = next(
+            (
+                family
+                for word, family in self._families.items()
+                if lowered.endswith(word) and family.names(lowered.removesuffix(word))
+            ),
+            None,
+        )
+        if len(self._keys) < _MOST_KEYS:
+            self._keys[key] = family
+        return family
 
     def _find(self, text: str, anchors: _Anchors) -> list[_Span]:
         spans: list[_Span] = []
@@ -184,6 +186,9 @@ class Redactor:
         for kind, pattern in self._extra:
             _spot_extra(kind, pattern, text, spans)
         return spans
+
+
+_UNKNOWN: Any = object()
 
 
 def _add(counts: dict[str, int], found: dict[str, int]) -> None:

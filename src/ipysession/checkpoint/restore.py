@@ -96,7 +96,9 @@ class Restorer:
         staged, plans = self._stage()
         failed = self._replay(plans)
         self._settle(staged, plans, failed, there_before)
-        self._restore_hidden(self._plan.state, self._plan.cwd)
+        if not self._replayed_the_end():
+            self._restore_hidden(self._plan.state, self._plan.cwd)
+        self._save_replayed()
         self._restore_history()
         self._restore_outputs()
         self._result.seconds = time.perf_counter() - started
@@ -186,6 +188,19 @@ class Restorer:
         self._result.replayed.append((step.number, replayed.outcome, replayed.seconds, said))
         # A step that raised when it ran first may raise again: it did its part.
         return "" if replayed.outcome is step.outcome else said
+
+    def _replayed_the_end(self) -> bool:
+        """Was a step replayed after which nothing was saved any more, not even random states?
+        Then they are as it left them just now.
+        """
+        return any(number > self._plan.saved_step for number, *_ in self._result.replayed)
+
+    def _save_replayed(self) -> None:
+        """So that they need not be replayed again, and that what they share stays known."""
+        names = [item.name for item in self._result.names if item.how is How.REPLAYED]
+        if names:
+            seconds = sum(seconds for _, _, seconds, _ in self._result.replayed)
+            self._recorder.save_replayed(names, seconds)
 
     # -- settling ----------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ from ipysession.record.outputs import KernelTap, TerminalTap
 from ipysession.record.redact import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import FrameType
 
     from ipysession.record.outputs import Tap
@@ -328,6 +328,9 @@ class Recorder:
         changes = step.changes or _Changes()
         count = getattr(result, "execution_count", None)
         if not step.finished:
+            # First what it did outside: a kernel that is killed after the end is written must not
+            # leave a step that looks as if it could be run again without harm.
+            self._guarded(lambda: self._write_effects(writer, step, step.seen or EffectsSeen()))
             outcome, error = self._outcome(step, result)
             writer.append(
                 p.StepFinished(
@@ -342,7 +345,9 @@ class Recorder:
                 )
             )
             step.finished = True
-        self._guarded(lambda: self._write_effects(writer, step, step.seen or EffectsSeen()))
+            # What another thread was just about to hand over when we wrote the outputs, and
+            # that `hear` left to us because the step had not finished.
+            self._guarded(self._write_pending)
         self._guarded(lambda: self._save_values(writer, step, changes, count))
         writer.log.acknowledge()
 
@@ -607,6 +612,14 @@ class Recorder:
             )
 
         return finished
+
+    def save_replayed(self, names: Collection[str], seconds: float) -> None:
+        """After a resume: save what was replayed, ``seconds`` of cells' time. It counts as the
+        last replay's, or is left as it was where that fails.
+        """
+        changes = _Changes(bound=frozenset(names), reachable=frozenset(names))
+        step = _OpenStep(None, None, None, number=self.recording().last_step, duration=seconds)
+        self._guarded(lambda: self._save_values(self.recording(), step, changes, None))
 
     def recording(self) -> SessionWriter:
         """The session being recorded. Raises NotRecording where there is none yet."""

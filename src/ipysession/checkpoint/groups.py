@@ -11,15 +11,21 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import gc
+import math
 import sys
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
+
+from ipysession.lineage import identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _BUDGET = 20_000
 """Objects that are looked at per step; past that, what is left counts as one group."""
+
+_FIGURE_BYTES = 1_000_000
+"""About what a figure takes; for `rough_size`."""
 
 _ATOMS = (
     type(None), bool, int, float, complex, str, bytes, range, ModuleType, BuiltinFunctionType,
@@ -82,11 +88,11 @@ def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> li
             item = todo.pop()
             if item is namespace or is_plain(item):
                 continue
-            first = owner.get(id(item))
+            first = owner.get(identity(item))
             if first is not None:
                 parent[find(name)] = find(first)
                 continue
-            owner[id(item)] = name
+            owner[identity(item)] = name
             keep_alive.append(item)
             budget -= 1
             todo.extend(_parts(item))
@@ -103,8 +109,32 @@ def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> li
     return [frozenset(group) for group in members.values()]
 
 
+def rough_size(value: Any) -> int:
+    """About how many bytes ``value`` holds, from what well-known types say of themselves at no
+    cost; only to put values into an order.
+    """
+    if isinstance(value, (list, tuple, dict, set, frozenset, bytearray)):
+        return 64 * len(value)
+    if _is_drawn(value):
+        return _FIGURE_BYTES
+    if type(value).__module__.partition(".")[0] not in _ARRAY_LIBRARIES:
+        return 0  # asking an object of the user's may cost anything
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and all(isinstance(length, int) for length in shape):
+        return 8 * math.prod(shape)
+    return 0
+
+
+_ARRAY_LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow", "scipy", "torch", "xarray"})
+
+
+def _is_drawn(value: Any) -> bool:
+    """Is it a part of a matplotlib figure?"""
+    return type(value).__module__.startswith("matplotlib.") and hasattr(value, "figure")
+
+
 def shared_bases(value: Any) -> set[int]:
-    """The ids of arrays in ``value`` whose memory more than one array shows.
+    """The identities of arrays in ``value`` whose memory more than one array shows.
 
     NumPy pickles a view as a copy, which breaks the sharing; a view that nobody shares its
     memory with may well be copied, which leaves a large owner behind.
@@ -115,14 +145,14 @@ def shared_bases(value: Any) -> set[int]:
     todo, keep_alive, budget = [value], [], _BUDGET
     while todo and budget > 0:
         item = todo.pop()
-        if id(item) in seen or is_plain(item):
+        if identity(item) in seen or is_plain(item):
             continue
-        seen.add(id(item))
+        seen.add(identity(item))
         keep_alive.append(item)
         budget -= 1
         if isinstance(item, numpy.ndarray):
             owner = item if item.base is None else item.base
-            shown[id(owner)] = shown.get(id(owner), 0) + 1
+            shown[identity(owner)] = shown.get(identity(owner), 0) + 1
             if item.dtype.hasobject:
                 todo.extend(item.ravel()[: _BUDGET + 1].tolist())
         else:
@@ -153,6 +183,10 @@ def _parts(item: Any) -> list[Any]:
         if isinstance(item, pandas.MultiIndex):
             return list(item.levels)
         return list(item[: _BUDGET + 1]) if item.dtype == object else []
+    if _is_drawn(item):
+        # All parts of a figure belong together, by the figure; behind them lie thousands of
+        # objects, the library's own among them, which would link all figures to one another.
+        return [item.figure]
     kind = type(item)
     held = gc.get_referents(item)
     if kind.__module__ == "__main__":

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from ipysession.checkpoint.groups import shared_bases
+from ipysession.lineage import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _PROTOCOL = 5
 
@@ -32,17 +33,21 @@ class BudgetExceededError(Exception):
 class _Sink:
     """Collects a pickle's bytes; the pickler calls it about every 64 KB, so it can give up."""
 
-    def __init__(self, deadline: float, max_bytes: int) -> None:
+    def __init__(self, deadline: float, max_bytes: int, stop: Callable[[], bool]) -> None:
         self.chunks: list[bytes] = []
         self.size = 0
         self._deadline = deadline
         self._max_bytes = max_bytes
+        self._stop = stop
 
     def write(self, data: Any) -> int:
         chunk = bytes(data)
         self.size += len(chunk)
         if self.size > self._max_bytes:
             message = f"larger than {self._max_bytes:,} bytes"
+            raise BudgetExceededError(message)
+        if self._stop():
+            message = "a cell began"
             raise BudgetExceededError(message)
         if time.perf_counter() > self._deadline:
             message = "saving it took longer than the step's budget"
@@ -78,7 +83,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
             return False
         if self._shared is None:
             self._shared = shared_bases(self._value)
-        return id(base) in self._shared
+        return identity(base) in self._shared
 
     def _reduce_function(self, function: FunctionType) -> Any:
         cells = function.__closure__ or ()
@@ -178,13 +183,20 @@ def _main_module() -> ModuleType:
     return sys.modules["__main__"]
 
 
-def dumps(value: Any, namespace: dict[str, Any], *, seconds: float, max_bytes: int) -> list[bytes]:
+def dumps(
+    value: Any,
+    namespace: dict[str, Any],
+    *,
+    seconds: float,
+    max_bytes: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[bytes]:
     """Pickle ``value`` into chunks. ``namespace`` is the live one: it is never copied.
 
-    Raises BudgetExceededError past ``seconds`` or ``max_bytes``, and whatever the value's own
-    reducers raise where it cannot be pickled.
+    Raises BudgetExceededError past ``seconds`` or ``max_bytes``, or when ``stop`` says so, and
+    whatever the value's own reducers raise where it cannot be pickled.
     """
-    sink = _Sink(time.perf_counter() + seconds, max_bytes)
+    sink = _Sink(time.perf_counter() + seconds, max_bytes, stop)
     _Pickler(sink, value, namespace).dump(value)
     return sink.chunks
 

@@ -3,7 +3,8 @@
 First version: names only. The graph, slices by effect and staleness build on it.
 """
 
+from ipysession.lineage.identity import identity
 from ipysession.lineage.names import CellNames, cell_names, is_internal, is_output
 from ipysession.lineage.reach import reachable_names
 
-__all__ = ["CellNames", "cell_names", "is_internal", "is_output", "reachable_names"]
+__all__ = ["CellNames", "cell_names", "identity", "is_internal", "is_output", "reachable_names"]

@@ -11,6 +11,8 @@ import functools
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from ipysession.lineage.identity import identity
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -63,9 +65,9 @@ def _functions(value: Any, namespace: Mapping[str, Any], seen: set[int]) -> Iter
     todo = [value]
     while todo:
         item = todo.pop()
-        if isinstance(item, _PLAIN) or id(item) in seen or item is namespace:
+        if isinstance(item, _PLAIN) or identity(item) in seen or item is namespace:
             continue
-        seen.add(id(item))
+        seen.add(identity(item))
         if isinstance(item, FunctionType) and (
             item.__globals__ is namespace or item.__module__ == "__main__"
         ):

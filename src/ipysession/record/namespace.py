@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ipysession.lineage import is_internal, is_output
+from ipysession.lineage import identity, is_internal, is_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,15 +48,15 @@ class NamespaceWatch:
         bound: set[str] = set()
         deleted: set[str] = set()
         missing = object()
-        for name, identity in list(identities.items()):
+        for name, known in list(identities.items()):
             value = namespace.get(name, missing)
             if value is missing or (name in hidden and hidden[name] is value):
                 deleted.add(name)
                 del identities[name]
                 self._given.add(name)
-            elif id(value) != identity:
+            elif identity(value) != known:
                 bound.add(name)
-                identities[name] = id(value)
+                identities[name] = identity(value)
         gone = (
             {name for name in self._outputs if name not in namespace} if self._culled() else set()
         )
@@ -74,7 +74,7 @@ class NamespaceWatch:
             if value is missing:
                 self._given.discard(name)
             elif name not in hidden or hidden[name] is not value:
-                identities[name] = id(value)
+                identities[name] = identity(value)
                 bound.add(name)
                 self._given.discard(name)
         self._last = next(reversed(namespace), None)

@@ -325,6 +325,7 @@ BARE = {
     "an option": ("mysql --password={} -u bob", "password"),
     "a query": ("https://example.com/?api_key={}&x=1", "api-key"),
     "a form": ("user=bob&password={}", "password"),
+    "a form's beginning": ("password={}&user=bob", "password"),
     "YAML": ("db:\n  password: {}\n  port: 1\n", "password"),
     "a YAML list": ("- password: {}  # mine\n", "password"),
     "XML": ("<password>{}</password>", "password"),
@@ -364,6 +365,16 @@ class TestNamesWithALiteral:
     def test_token(self, text):
         """A token is taken out where a machine made it: people say token for words, too."""
         assert redacted(text.format(made(20))) == text.format("[redacted:token]")
+
+    def test_sql(self):
+        """In SQL, the password follows the word."""
+        left = "CREATE USER bob PASSWORD '[redacted:password]';"
+        assert redacted("CREATE USER bob PASSWORD 'hunter2';") == left
+
+    def test_env_magic(self):
+        """So it does in %env, where it is a variable's name."""
+        assert redacted("%env API_TOKEN abc123def") == "%env API_TOKEN [redacted:token]"
+        assert redacted("  %set_env API_KEY abc123") == "  %set_env API_KEY [redacted:api-key]"
 
     def test_option(self):
         """An option may have a space before its value."""
@@ -468,6 +479,8 @@ class TestNamesWithALiteral:
             "ls /run/secrets/password",
             "--password-stdin",
             "usage: x [--password PASSWORD] [--token TOKEN]",
+            "the password 'must be long' or so",
+            "x = password & mask, token=a & b",
             'private_key = "~/.ssh/id_rsa"',
             'private_key="certs/server.pem"',
             "/etc/passwd: No such file",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -160,8 +161,8 @@ class Redactor:
         return (new, found) if kind is None else (f"[redacted:{kind}]", {kind: 1})
 
     def _family(self, key: str) -> _Family | None:
-        if (known := self._keys.get(key, _UNKNOWN)) is not _UNKNOWN:
-            return known
+        with suppress(KeyError):
+            return self._keys[key]
         lowered = key.lower() if len(key) <= _LONGEST_NAME else ""
         family = next(
             (
@@ -186,9 +187,6 @@ class Redactor:
         for kind, pattern in self._extra:
             _spot_extra(kind, pattern, text, spans)
         return spans
-
-
-_UNKNOWN: Any = object()
 
 
 def _add(counts: dict[str, int], found: dict[str, int]) -> None:
@@ -538,6 +536,7 @@ def _name_start(text: str, at: int) -> int:
 # In quotes
 
 _SETTER = re.compile(r"(?:setdefault|putenv|setenv|set_key)\([^\S\n]*\\?[\"']\Z")
+_SQL = re.compile(r"(?i:password) '[^'\s]+'")
 _CODE_AFTER_QUOTE = re.compile(r"[)\],;:}+.%]|\s|\Z")
 _JOINED = re.compile(r"[\"']\s*[+.,%)]")
 
@@ -545,7 +544,7 @@ _JOINED = re.compile(r"[\"']\s*[+.,%)]")
 def _quoted(text: str, start: int, found: re.Match[str], *, wary: bool) -> tuple[int, int] | None:
     """Where the content of the quotes stands; None where they hold something else."""
     sign = found["sign"]
-    if sign is None or sign == ">":
+    if sign == ">" or (sign is None and not _SQL.match(text, start)):
         return None
     if sign == "," and not (found["closed"] and _SETTER.search(text, max(0, start - 80), start)):
         return None
@@ -599,6 +598,8 @@ def _line_start(text: str, at: int) -> int:
 
 _BARE = re.compile(r"[^\s\"'`,;&<>|\x1b\[{][^\s\"'`,;&<>|\x1b]{0,511}")
 _BARE_IN_URL = re.compile(r"[^\s\"'`&#<>;)\]}\x1b\[{]{1,512}")
+_IN_FORM = re.compile(r"[^\s\"'`&=]{1,512}&[\w.-]{1,64}=")
+_ENV_MAGIC = re.compile(r"[ \t]*%(?:set_)?env[ \t]+\Z")
 _EXPRESSION = re.compile(
     r"-?[A-Za-z_][\w.]*(?:[(\[].*)?\Z"  # a name, an attribute, a call
     r"|-?[\d._]+(?:[eE][+-]?\d+)?[jJ]?\Z"  # a number
@@ -617,12 +618,14 @@ def _bare(
 ) -> tuple[int, int] | None:
     """Where a literal without quotes stands. In Python code, only what cannot be an expression."""
     first, sign = found.end(), found["sign"]
-    option = text.startswith("--", start)
+    option = text.startswith("--", start) or (
+        sign is None and _ENV_MAGIC.match(text, _line_start(text, start), start) is not None
+    )
     if found["closed"] is not None or not (sign in {"=", ":", ">"} or (sign is None and option)):
         return None
     tight = first == end + 1
     before = text[start - 1 : start]
-    in_url = sign == "=" and tight and before != "" and before in "?&;"
+    in_url = sign == "=" and tight and (before in {"?", "&", ";"} or _IN_FORM.match(text, first))
     value = (_BARE_IN_URL if in_url else _BARE).match(text, first)
     if value is None:
         return None

@@ -86,6 +86,10 @@ class LiveSessions(Sessions):
             rows.insert(1, ("Notebook", summary.notebook))
         if waiting:
             rows.append(("Waiting for the disk", f"{waiting} records"))
+        unsaved = self.recorder.waiting_to_be_saved
+        if unsaved:
+            rows.append(("Waiting to be saved", ", ".join(unsaved)))
+        data["waiting_to_be_saved"] = unsaved
         what = "Paused" if self.recorder.paused else "Recording"
         headline = f"{what} · {summary.title} · step {writer.last_step}"
         return Report(data, headline, (Table(("", " "), tuple(rows)),))

@@ -46,10 +46,16 @@ class Recording(Configurable):
     ).tag(config=True)
     save_values = Bool(True, help="Save the values of variables after each step.").tag(config=True)
     save_seconds = Float(
-        0.25, help="Seconds that saving may take after a step, at most; the rest is replayed."
+        0.25, help="Seconds that saving may take in a step's own time; the rest waits for idleness."
     ).tag(config=True)
     save_share = Float(
         0.1, help="A step that ran long may take this share of its own duration for saving."
+    ).tag(config=True)
+    save_when_idle = Bool(
+        True, help="What did not fit is saved by a thread while no cell runs."
+    ).tag(config=True)
+    save_at_end_seconds = Float(
+        10.0, help="Seconds for saving what is left at an orderly end of the kernel, at most."
     ).tag(config=True)
     save_max_bytes = Int(
         1 << 30, help="A group of values whose pickle is larger is not saved but replayed."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from integration.kernels import Home, Kernel, command
@@ -259,7 +260,11 @@ def test_a_replay_that_raises_costs_only_what_needs_it(kernel, home):
 def test_a_value_over_the_budget_is_replayed(home, kernel):
     """A time budget per step; what is not saved comes back by its cell."""
     kernel.shutdown()
-    settings = ["--Recording.save_seconds=0.0", "--Recording.save_share=0.0"]
+    settings = [
+        "--Recording.save_seconds=0.0",
+        "--Recording.save_share=0.0",
+        "--Recording.save_when_idle=False",
+    ]
     with Kernel(home, arguments=settings) as slow:
         slow.ok(LOAD)
         slow.ok("n = 4")
@@ -267,6 +272,40 @@ def test_a_value_over_the_budget_is_replayed(home, kernel):
         said = die_and_resume(slow)
         assert "items" in said["replayed"]
         assert slow.ok("len(items)").result == "100000"
+
+
+def test_what_did_not_fit_is_saved_while_the_kernel_is_idle(home, kernel):
+    """A pause after the cell is enough; what a later cell touches is that cell's business."""
+    kernel.shutdown()
+    settings = ["--Recording.save_seconds=0.0", "--Recording.save_share=0.0"]
+    with Kernel(home, arguments=settings) as slow:
+        slow.ok(LOAD)
+        slow.ok("items = [str(i) for i in range(100_000)]; alias = items")
+        slow.ok("other = {i: [i] for i in range(50_000)}")
+        deadline = time.monotonic() + 30
+        while json.loads(slow.ok("%session status --json").stdout)["waiting_to_be_saved"]:
+            assert time.monotonic() < deadline, "idle time saves what was left over"
+            time.sleep(0.3)
+        slow.ok("items.append('last')")
+        time.sleep(2)
+        said = die_and_resume(slow)
+        assert {"items", "alias", "other"} <= set(said["restored"])
+        assert slow.ok("len(items), alias is items, items[-1], len(other)").result == (
+            "(100001, True, 'last', 50000)"
+        )
+
+
+def test_what_is_left_at_an_orderly_end_is_saved_then(home, kernel):
+    """A restart through the menu loses nothing, however soon it comes."""
+    kernel.shutdown()
+    settings = ["--Recording.save_seconds=0.0", "--Recording.save_share=0.0"]
+    with Kernel(home, arguments=settings) as slow:
+        slow.ok(LOAD)
+        slow.ok("items = [str(i) for i in range(100_000)]")
+        slow.restart()
+        slow.ok(LOAD)
+        said = json.loads(slow.ok(f"{RESUME} --json").stdout)
+        assert "items" in said["restored"]
 
 
 def test_the_plan_does_nothing(kernel):

@@ -165,6 +165,10 @@ class _Walk:
                 )
         return touched
 
+    def take_late(self, step: int, saved: CheckpointSaved, *, trusted: bool) -> None:
+        """Groups of the step that were saved later."""
+        self._saved(step, saved, trusted=trusted)
+
     def _saved(self, step: int, saved: CheckpointSaved, *, trusted: bool) -> None:
         self.saved_step = step
         if saved.cwd is not None:
@@ -191,14 +195,20 @@ def walk(session: Session, untrusted: Collection[int] = (), *, until: int | None
 
     ``untrusted`` are steps whose checkpoint records cannot be verified.
     """
-    saved = {checkpoint.step: checkpoint for checkpoint in session.checkpoints}
+    saved: dict[int, list[CheckpointSaved]] = {}
+    for checkpoint in session.checkpoints:
+        saved.setdefault(checkpoint.step, []).append(checkpoint)
     result = _Walk()
     for step in session.steps:
         if until is not None and step.number > until:
             break
         if step.outcome in (Outcome.DIED, Outcome.RUNNING):
             continue  # what it did died with the kernel: the state is that before it
-        result.take(step, saved.get(step.number), trusted=step.number not in untrusted)
+        trusted = step.number not in untrusted
+        records = saved.get(step.number, [])
+        result.take(step, records[0] if records else None, trusted=trusted)
+        for late in records[1:]:  # what its budget left over, saved while the kernel was idle
+            result.take_late(step.number, late, trusted=trusted)
     return result
 
 

@@ -44,7 +44,13 @@ def replay_cell(shell: Any, source: str, execution_count: int | None) -> Replaye
     value: Any = None
     try:
         with capture_output(), shell.builtin_trap:
-            value = _run(shell, source, execution_count)
+            shell.events.trigger("pre_execute")
+            try:
+                value = _run(shell, source, execution_count)
+            finally:
+                # The inline backend closes a cell's figures here; left open, they would be shown
+                # below the cell that resumes.
+                shell.events.trigger("post_execute")
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - also SystemExit: the cell's own business

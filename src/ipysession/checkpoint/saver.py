@@ -8,13 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipysession.checkpoint import hidden, pickling
-from ipysession.checkpoint.groups import co_variable_groups, is_plain
+from ipysession.checkpoint.groups import co_variable_groups, is_plain, rough_size
 from ipysession.lineage import is_internal
 from ipysession.log.blobs import blob_name
 from ipysession.model.payloads import CheckpointSaved, SavedGroup, SkippedGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from ipysession.log import Blobs
 
@@ -34,6 +34,16 @@ class _State(NamedTuple):
     cwd: str | None
 
 
+class PickledGroup(NamedTuple):
+    """A group as bytes, on its way into the store."""
+
+    types: dict[str, str]
+    """Each name's type, in words."""
+    data: bytes
+    digest: str
+    seconds: float
+
+
 class Checkpointer:
     """Saves values into one session's blobs. ``seconds`` is the budget per step; a step that
     ran long may take ``share`` of its own duration instead. ``max_bytes`` bounds one group.
@@ -49,6 +59,10 @@ class Checkpointer:
         self._digests: dict[frozenset[str], str] = {}
         self._new_digests: dict[frozenset[str], str] = {}
         self._state = self._new_state = _State({}, None)
+        self.touched: set[str] = set()
+        """The names that the latest step may have changed or deleted."""
+        self.left_over: list[list[str]] = []
+        """The groups that did not fit into its budget."""
 
     def after_step(
         self,
@@ -77,14 +91,24 @@ class Checkpointer:
         unchanged: list[str] = []
         skipped: list[SkippedGroup] = []
         blobs: list[str] = []
+        left_over: list[list[str]] = []
         work = [(_PLAIN_NAMES, plain)] if plain else []
-        work += sorted(((group, sorted(group)) for group in groups), key=lambda item: item[1])
+        # The small ones first: a large one must not use up the budget of all others.
+        work += sorted(
+            ((group, sorted(group)) for group in groups),
+            key=lambda item: (sum(rough_size(namespace[name]) for name in item[1]), item[1]),
+        )
         for key, names in work:
             for name in names:
                 self._group_of[name] = frozenset(names) if key is not _PLAIN_NAMES else key
             values = {name: namespace[name] for name in names}
             try:
                 group = self._save(key, values, namespace, deadline, blobs)
+            except pickling.BudgetExceededError as error:
+                self._digests.pop(key, None)
+                skipped.append(SkippedGroup(names=names, reason=str(error)))
+                left_over.append(names)
+                continue
             except Exception as error:  # noqa: BLE001 - a value's own reducers may raise anything
                 self._digests.pop(key, None)
                 skipped.append(SkippedGroup(names=names, reason=_reason(error)))
@@ -93,6 +117,7 @@ class Checkpointer:
                 unchanged.extend(names)
             else:
                 saved.append(group)
+        self.touched, self.left_over = candidates.union(deleted), left_over
         random, state = self._random_states(namespace, blobs)
         cwd = hidden.working_directory()
         moved = cwd != self._state.cwd
@@ -164,6 +189,43 @@ class Checkpointer:
             _logger.warning("random states were not saved: %s", _reason(error))
             return {}, None
 
+    def pickle_group(
+        self,
+        values: dict[str, Any],
+        namespace: dict[str, Any],
+        *,
+        deadline: float,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> PickledGroup:
+        """Pickle a group and hash it; nothing counts as saved yet. Safe in any thread.
+
+        Raises BudgetExceededError past ``deadline`` or when ``stop`` says so, and whatever the
+        values' own reducers raise.
+        """
+        started = time.perf_counter()
+        chunks = pickling.dumps(
+            values,
+            namespace,
+            seconds=deadline - started,
+            max_bytes=self._max_bytes,
+            stop=stop,
+        )
+        data = b"".join(chunks)
+        types = {name: _type_name(value) for name, value in values.items()}
+        return PickledGroup(types, data, blob_name(data), time.perf_counter() - started)
+
+    def store(self, pickled: PickledGroup) -> tuple[SavedGroup, list[str]]:
+        """Write a group's bytes; nothing counts as saved yet. Safe in any thread.
+
+        Returns what a record says of it, and the blobs that must become durable with that.
+        """
+        blobs: list[str] = []
+        return self._stored(pickled, blobs), blobs
+
+    def saved_late(self, pickled: PickledGroup) -> None:
+        """The record of a group that was left over is in the log."""
+        self._digests[frozenset(pickled.types)] = pickled.digest
+
     def _save(
         self,
         key: frozenset[str],
@@ -173,30 +235,30 @@ class Checkpointer:
         blobs: list[str],
     ) -> SavedGroup | None:
         """Pickle a group; None where the bytes are those that were saved before."""
-        started = time.perf_counter()
-        chunks = pickling.dumps(
-            values, namespace, seconds=deadline - started, max_bytes=self._max_bytes
-        )
-        data = b"".join(chunks)
+        pickled = self.pickle_group(values, namespace, deadline=deadline)
         if key is not _PLAIN_NAMES and key is not _STATE_NAMES:
-            digest = blob_name(data)
-            if self._digests.get(key) == digest:
+            if self._digests.get(key) == pickled.digest:
                 return None
-            self._new_digests[key] = digest
+            self._new_digests[key] = pickled.digest
+        return self._stored(pickled, blobs, plain=key is _PLAIN_NAMES)
+
+    def _stored(
+        self, pickled: PickledGroup, blobs: list[str], *, plain: bool = False
+    ) -> SavedGroup:
         inline = blob = None
-        if len(data) <= INLINE_BYTES:
-            inline = base64.b64encode(data).decode("ascii")
+        if len(pickled.data) <= INLINE_BYTES:
+            inline = base64.b64encode(pickled.data).decode("ascii")
         else:
-            blob = self._blobs.put(data, sync=False)
+            blob = self._blobs.put(pickled.data, sync=False)
             blobs.append(blob)
         return SavedGroup(
-            names=sorted(values),
-            size=len(data),
+            names=sorted(pickled.types),
+            size=len(pickled.data),
             inline=inline,
             blob=blob,
-            types={name: _type_name(value) for name, value in values.items()},
-            plain=key is _PLAIN_NAMES,
-            seconds=time.perf_counter() - started,
+            types=pickled.types,
+            plain=plain,
+            seconds=pickled.seconds,
         )
 
 

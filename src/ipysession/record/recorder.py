@@ -6,6 +6,8 @@ error is told once, and recording goes on.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import getpass
 import json
@@ -25,6 +27,7 @@ import IPython
 from jupyter_core.paths import jupyter_runtime_dir
 
 import ipysession
+from ipysession.checkpoint.idle import IdleSaver
 from ipysession.checkpoint.saver import Checkpointer
 from ipysession.errors import InvalidTransition, NotRecording
 from ipysession.lineage import cell_names, reachable_names
@@ -55,6 +58,9 @@ _REMEMBERED_CELLS = 10_000
 """Late outputs (a thread that prints) find the step of so many cells back."""
 
 _logger = logging.getLogger(__name__)
+# Without a handler Python would print our tracebacks to the user's stderr; a kernel that
+# configures logging still gets them.
+logging.getLogger("ipysession").addHandler(logging.NullHandler())
 
 _Params = ParamSpec("_Params")
 _Part = TypeVar("_Part")
@@ -155,6 +161,10 @@ class Recorder:
         self._git = GitWatch(Path.cwd())
         self._names = NamespaceWatch(shell.user_ns, shell.user_ns_hidden)
         self._checkpointer: Checkpointer | None = None
+        self._idle: IdleSaver | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads = set(threading.enumerate())
+        """Those that run before any of the user's."""
 
     def _ignored_folders(self) -> tuple[Path, ...]:
         folders = [self.store.path, Path(jupyter_runtime_dir())]
@@ -168,6 +178,8 @@ class Recorder:
     def attach(self) -> None:
         """Begin to listen. A cell that loads the extension is recorded from here on, too."""
         self._detached = False
+        with contextlib.suppress(RuntimeError):  # a terminal runs no event loop
+            self._loop = asyncio.get_running_loop()
         self._tap.install()
         self._effects.start()
         self._git.start()
@@ -198,10 +210,15 @@ class Recorder:
     def close_session(self, reason: str) -> None:
         """End this kernel's run of the session, if there is one."""
         writer, self.writer = self.writer, None
+        idle, self._idle = self._idle, None
         self._checkpointer = None
         if writer is None or os.getpid() != self.process:
             return
         self._write_pending(writer)
+        if idle is not None:
+            if writer.state is not SessionState.COMPLETED:
+                self._guarded(lambda: idle.finish(self.settings.save_at_end_seconds))
+            idle.close()
         writer.append(p.RunEnded(reason=reason))
         if writer.state is SessionState.RUNNING:
             writer.append(p.SessionPaused(reason=reason))
@@ -223,6 +240,8 @@ class Recorder:
             del stack[max(depth - 1, 0) :]
             python = cells.transformed_source(self.shell, info)
             stack.append(None)
+            if self._idle is not None and depth == 1:
+                self._idle.cell_begins()
             if depth > 1 or self.paused or cells.is_about_sessions(python):
                 return
             step = _OpenStep(info, self._tap.cell_key(), python)
@@ -306,6 +325,8 @@ class Recorder:
         stack.pop()
         if not stack:
             del self._running[threading.get_ident()]
+            if self._idle is not None and not self._running:
+                self._idle.cell_ended()
             if self.next_execution_count is not None:
                 # Set by a resume; only now has IPython stopped counting the cell that resumed.
                 self.shell.execution_count = self.next_execution_count
@@ -383,6 +404,8 @@ class Recorder:
         if record is not None:
             writer.append(record, blobs=blobs)
             checkpointer.appended()
+        if self._idle is not None:
+            self._idle.step_saved(step.number, checkpointer.touched, checkpointer.left_over)
 
     def _outcome(self, step: _OpenStep, result: Any) -> tuple[Outcome, p.StepError | None]:
         """From the result and from the ``error`` that was shown: a repr that raises shows an
@@ -553,7 +576,24 @@ class Recorder:
             share=self.settings.save_share,
             max_bytes=self.settings.save_max_bytes,
         )
+        if self.settings.save_when_idle:
+            self._idle = IdleSaver(
+                self._checkpointer, self.shell.user_ns, writer.append, self._others_run
+            )
         self.writer = writer
+
+    def _others_run(self) -> bool:
+        """Do threads of the user's, or tasks made in cells, go on while the kernel is idle?"""
+        threads = (
+            thread
+            for thread in threading.enumerate()
+            if thread not in self._threads and not thread.name.startswith("ipysession")
+        )
+        return any(threads) or any(
+            getattr(getattr(task.get_coro(), "cr_frame", None), "f_globals", None)
+            is self.shell.user_ns
+            for task in _tasks(self._loop)
+        )
 
     def environment(self) -> Environment:
         """The environment as it is now."""
@@ -583,6 +623,11 @@ class Recorder:
         self.paused = False
         self._take(writer)
         return writer
+
+    @property
+    def waiting_to_be_saved(self) -> list[str]:
+        """Variables that did not fit into a step's budget and wait for the kernel to be idle."""
+        return [] if self._idle is None else self._idle.waiting
 
     def adopt_groups(self, groups: list[list[str]]) -> None:
         """After a resume: names that were restored together may share objects."""
@@ -683,6 +728,10 @@ class Recorder:
                 self._tap.say(text)
             except Exception:  # the frontend is gone; the kernel's log has it
                 _logger.exception("a notice could not be shown: %s", text)
+
+
+def _tasks(loop: asyncio.AbstractEventLoop | None) -> set[asyncio.Task[Any]]:
+    return set() if loop is None else asyncio.all_tasks(loop)
 
 
 def _user() -> str:

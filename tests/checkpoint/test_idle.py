@@ -1,0 +1,170 @@
+"""Idle time saves what a step's budget left over, and never in a cell's way."""
+
+import threading
+import time
+
+import pytest
+
+from ipysession.checkpoint import pickling
+from ipysession.checkpoint.idle import PATIENCE_SECONDS, IdleSaver
+from ipysession.checkpoint.saver import Checkpointer
+from ipysession.log import Blobs
+
+WAIT = 20
+
+
+class Slow:
+    """Its pickling can be held, and says when it has begun."""
+
+    begun = threading.Event()
+    go = threading.Event()
+
+    def __reduce__(self):
+        Slow.begun.set()
+        Slow.go.wait(WAIT)
+        return (str, ("slow",))
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A namespace, its saver, and the records that were appended."""
+    namespace, records = {"x": list(range(100)), "y": {"k": 1}}, []
+    checkpointer = Checkpointer(Blobs(tmp_path / "b"), seconds=1, share=0, max_bytes=1 << 30)
+    saver = IdleSaver(checkpointer, namespace, appender(records), lambda: False)
+    Slow.begun.clear()
+    Slow.go.clear()
+    yield namespace, saver, records
+    Slow.go.set()
+    saver.close()
+
+
+def appender(records):
+    """Stands for the log."""
+
+    def append(payload, *, blobs):
+        records.append(payload)
+
+    return append
+
+
+def until(condition):
+    """Wait for ``condition``."""
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def saved(records):
+    """The names that were saved, with their steps."""
+    return [(record.step, record.groups[0].names) for record in records]
+
+
+def test_groups_that_were_left_over_are_saved_for_their_step(world):
+    """In the order of their steps, once."""
+    _, saver, records = world
+    saver.cell_begins()
+    saver.step_saved(4, {"x", "y"}, [["x"], ["y"]])
+    saver.cell_ended()
+    until(lambda: len(records) == 2)
+    assert sorted(saved(records)) == [(4, ["x"]), (4, ["y"])]
+    assert saver.waiting == []
+
+
+def test_nothing_is_saved_while_a_cell_runs(world):
+    """And what a cell touched is that cell's own to save."""
+    _, saver, records = world
+    saver.cell_begins()
+    saver.step_saved(1, {"x", "y"}, [["x"], ["y"]])
+    time.sleep(0.3)
+    assert records == []
+    saver.step_saved(2, {"x"}, [])
+    saver.cell_ended()
+    until(lambda: records)
+    time.sleep(0.3)
+    assert saved(records) == [(1, ["y"])]
+
+
+def test_a_cell_never_waits_longer_than_its_patience(world):
+    """Even where foreign code does not come back; its result is thrown away."""
+    namespace, saver, records = world
+    namespace["slow"] = Slow()
+    saver.cell_begins()
+    saver.step_saved(1, {"slow"}, [["slow"]])
+    saver.cell_ended()
+    assert Slow.begun.wait(WAIT)
+    started = time.perf_counter()
+    saver.cell_begins()
+    assert time.perf_counter() - started < PATIENCE_SECONDS + 0.2
+    Slow.go.set()
+    time.sleep(0.3)
+    assert records == [], "the cell may have changed it meanwhile"
+    saver.cell_ended()
+    until(lambda: records)
+    assert saved(records) == [(1, ["slow"])], "it is tried again when the kernel is idle"
+
+
+def test_a_pickle_in_hand_is_given_up_when_a_cell_begins(world):
+    """The pickler asks in its sink, so a large list lets go at once."""
+    namespace, saver, records = world
+    namespace["big"] = [str(i) for i in range(3_000_000)]
+    saver.cell_begins()
+    saver.step_saved(1, {"big"}, [["big"]])
+    saver.cell_ended()
+    time.sleep(0.2)
+    saver.cell_begins()
+    until(lambda: not saver._working)
+    assert records == []
+    assert saver.waiting == ["big"]
+
+
+def test_an_orderly_end_saves_what_waits(world):
+    """In the thread that ends."""
+    _, saver, records = world
+    saver.cell_begins()
+    saver.step_saved(3, {"x"}, [["x"]])
+    saver.finish(10)
+    assert saved(records) == [(3, ["x"])]
+
+
+def test_a_value_that_others_change_while_the_kernel_is_idle_is_not_saved(tmp_path):
+    """Two pickles around the save must agree."""
+    namespace, records, changes = {"x": [0]}, [], []
+
+    def others_run():
+        namespace["x"].append(len(changes))
+        changes.append(1)
+        return True
+
+    checkpointer = Checkpointer(Blobs(tmp_path / "b"), seconds=1, share=0, max_bytes=1 << 30)
+    saver = IdleSaver(checkpointer, namespace, appender(records), others_run)
+    saver.cell_begins()
+    saver.step_saved(1, {"x"}, [["x"]])
+    saver.cell_ended()
+    until(lambda: saver.waiting == [])
+    assert records == []
+    saver.close()
+
+
+def test_what_cannot_be_pickled_is_left_to_the_replay(world):
+    """One such group does not stop the others."""
+    namespace, saver, records = world
+    namespace["g"] = (i for i in range(3))
+    saver.cell_begins()
+    saver.step_saved(1, {"g", "x"}, [["g"], ["x"]])
+    saver.cell_ended()
+    until(lambda: saver.waiting == [])
+    assert saved(records) == [(1, ["x"])]
+
+
+def test_values_saved_in_idle_time_load(world):
+    """The same format as those saved in a step's own time."""
+    import base64
+
+    namespace, saver, records = world
+    saver.cell_begins()
+    saver.step_saved(1, {"y"}, [["y"]])
+    saver.cell_ended()
+    until(lambda: records)
+    data = base64.b64decode(records[0].groups[0].inline)
+    assert pickling.loads(data, {}) == {"y": namespace["y"]}

@@ -25,8 +25,8 @@ class Cell:
     """One cell of a random session."""
 
     source: str
-    noted: bool = False
-    """It adds a line to the file ``audit.txt``, which no resume may do again by itself."""
+    reaches_out: bool = False
+    """It writes a file or starts a process, which no resume may do again by itself."""
 
 
 def random_session(seed: int) -> list[Cell]:
@@ -162,19 +162,19 @@ class _Author:
         self.made.add("table")
         return Cell(
             "from pathlib import Path\n"
-            f"written{k} = Path('table.txt').write_text('1 2 3 {k}' * {self.dice.randrange(1, 99)})"
+            f"written{k} = Path('table.txt').write_text('1 {k} ' * {self.dice.randrange(1, 99)})",
+            reaches_out=True,
         )
 
     def read_file(self, k: int) -> Cell:
         return Cell(f"words{k} = open('table.txt').read().split()\nlen(words{k})")
 
     def note(self, k: int) -> Cell:
-        # Needs nothing and gives nothing to other cells: where a kill left it without its values,
-        # it is a cell that the user must run again.
+        # The file tells afterwards how often this ran, and where.
         return Cell(
             f"def note{k}():\n    import os\n    with open('audit.txt', 'a') as file:\n"
             f"        print({k}, os.getpid(), file=file)\n    return {k}\nnoted{k} = note{k}()",
-            noted=True,
+            reaches_out=True,
         )
 
     def wait(self, k: int) -> Cell:
@@ -206,7 +206,7 @@ class _Author:
         return Cell(f"%%capture captured\nn{k} = sum(range({k}000))\nprint('caught')")
 
     def call_shell(self, k: int) -> Cell:
-        return Cell(f"!echo from the shell {k}")
+        return Cell(f"!echo from the shell {k}", reaches_out=True)
 
     def make_frame(self, k: int) -> Cell:
         self.made.add("frame")

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -35,6 +36,11 @@ KILL_TAG = "kill-here"
 EXPORTED = "clean.ipynb"
 _LOAD = "%load_ext ipysession"
 _OURS = ("%session", _LOAD)
+
+
+PAUSE_SECONDS = 0.5
+"""Between cells, as a person makes one: in it the kernel saves what was too large to save in
+a cell's own time."""
 
 
 def run_demo(
@@ -134,6 +140,7 @@ class _Demo:
                 kernel = kernels.enter_context(self._kernel())
                 for cell in self.cells[: self.kill_at]:
                     self._run(kernel, cell)
+                    time.sleep(PAUSE_SECONDS)
                 before = self._without_our_inputs(kernel.fingerprints())
             with teller.part("Kill", f"SIGKILL for the kernel, process {kernel.pid}, in a cell"):
                 self._kill(kernel)

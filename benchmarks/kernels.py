@@ -1,0 +1,136 @@
+"""Real kernels to measure: plain, recorded in two ways, and with IPython's own log."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.manager import KernelManager
+
+from benchmarks.workplace import bytes_below
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from jupyter_client.blocking.client import BlockingKernelClient
+
+    from benchmarks.workplace import Workplace
+
+_TIMEOUT = 120.0
+"""Seconds for one cell; a kernel that takes longer is broken, not slow."""
+
+_QUIETLY = "--IPKernelApp.log_level=ERROR"
+"""Each kernel would warn that its TCP connection to us is not encrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A way to run a kernel: what its first cell does, and its arguments."""
+
+    name: str
+    first_cell: str = ""
+    arguments: tuple[str, ...] = ()
+
+
+PLAIN = Kind("plain kernel")
+RECORDED = Kind("recorded", "%load_ext ipysession")
+NO_VALUES = Kind(
+    "recorded, values not saved", "%load_ext ipysession", ("--Recording.save_values=False",)
+)
+LOGSTART = Kind("plain with %logstart -o", "%logstart -o ipython_log.py over")
+
+
+class Kernel:
+    """A running kernel. Its folder, which is its working directory, holds its store too."""
+
+    def __init__(self, workplace: Workplace, kind: Kind) -> None:
+        self.kind = kind
+        number = sum(1 for _ in workplace.folder.glob("kernel-*"))
+        self.folder = workplace.folder / f"kernel-{number}"
+        self.folder.mkdir()
+        self.store = self.folder / "store"
+        self._environment = workplace.environment(self.store)
+        self._manager = KernelManager(kernel_name="python3")
+        self._client: BlockingKernelClient = self._manager.client()
+
+    def start(self) -> None:
+        """Start the kernel and run its first cell."""
+        self._manager.start_kernel(
+            extra_arguments=[_QUIETLY, *self.kind.arguments],
+            env=self._environment,
+            cwd=str(self.folder),
+        )
+        self._client = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=_TIMEOUT)
+        if self.kind.first_cell:
+            self.run(self.kind.first_cell)
+
+    def stop(self) -> None:
+        """End the kernel."""
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+    def run(self, code: str) -> float:
+        """Run a cell; seconds from the request until the kernel replied and was idle again."""
+        return self._run(code)[0]
+
+    def ask(self, code: str) -> str:
+        """Run a cell and return what it printed."""
+        return self._run(code)[1]
+
+    def _run(self, code: str) -> tuple[float, str]:
+        printed: list[str] = []
+        started = time.perf_counter()
+        request = self._client.execute(code)
+        while True:
+            message = self._client.get_iopub_msg(timeout=_TIMEOUT)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            content: dict[str, Any] = message["content"]
+            if message["msg_type"] == "stream":
+                printed.append(content["text"])
+            elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+                break
+        reply = self._client.get_shell_msg(timeout=_TIMEOUT)
+        elapsed = time.perf_counter() - started
+        if reply["content"]["status"] != "ok":
+            failed = f"a cell failed in the {self.kind.name} kernel: {reply['content']}"
+            raise RuntimeError(failed)
+        return elapsed, "".join(printed)
+
+    def stored_bytes(self) -> int:
+        """Bytes in the kernel's store."""
+        return bytes_below(self.store)
+
+
+@contextmanager
+def running(workplace: Workplace, *kinds: Kind) -> Iterator[list[Kernel]]:
+    """A kernel of each kind, all running at once."""
+    with ExitStack() as stack:
+        kernels = []
+        for kind in kinds:
+            kernel = Kernel(workplace, kind)
+            stack.callback(kernel.stop)
+            kernel.start()
+            kernels.append(kernel)
+        yield kernels
+
+
+def interleaved(
+    kernels: Iterable[Kernel], cell: Callable[[int], str], *, rounds: int, block: int = 1
+) -> dict[str, list[float]]:
+    """Run ``rounds`` times ``block`` cells in each kernel in turn: A B C A B C …
+
+    ``cell`` gives the code of the n-th cell. A block of several cells keeps what a kernel does
+    in the background within its own turn. Returns the seconds of each cell by kind.
+    """
+    found: dict[str, list[float]] = {kernel.kind.name: [] for kernel in kernels}
+    for turn in range(rounds):
+        for kernel in kernels:
+            times = found[kernel.kind.name]
+            for number in range(turn * block, (turn + 1) * block):
+                times.append(kernel.run(cell(number)))
+    return found

@@ -6,6 +6,7 @@
 
 import contextlib
 import gzip
+import io
 import json
 import multiprocessing
 import os
@@ -108,6 +109,7 @@ class TestReads:
             lambda path: open(f"./sub/../{path.name}").close(),
             lambda path: os.close(os.open(path, os.O_RDONLY)),
             lambda path: gzip.open(path).close(),
+            lambda path: io.FileIO(path).close(),
         ],
     )
     def test_opened(self, folder, heard, read):
@@ -363,7 +365,7 @@ class TestWrites:
             with pytest.raises(FileNotFoundError):
                 open("missing/a", "w")
             with pytest.raises(FileNotFoundError):
-                os.rename("missing", "b")
+                os.rename("missing", "a")
 
         assert heard(refused) == NOTHING
         seen = heard(lambda: (refused(), Path("a").write_text("x")))
@@ -746,6 +748,27 @@ class TestSteps:
         assert seen["a"].writes == [str(folder / "a")]
         assert seen["b"].writes == [str(folder / "b")]
 
+    def test_the_last_of_two(self, folder, watch):
+        """When one of two steps has ended, threads that the other started are still heard."""
+        began, ended = threading.Event(), threading.Event()
+
+        def run():
+            watch.begin()
+            began.set()
+            ended.wait(10)
+            watch.end()
+
+        other = threading.Thread(target=run)
+        watch.begin()
+        other.start()
+        began.wait(10)
+        ended.set()
+        other.join()
+        worker = threading.Thread(target=lambda: Path("a").touch())
+        worker.start()
+        worker.join()
+        assert watch.end().writes == [str(folder / "a")]
+
     def test_an_end_too_many(self, watch):
         """An end without a beginning gives nothing."""
         assert watch.end() == NOTHING
@@ -806,6 +829,13 @@ class TestHook:
     def test_never_raises(self, heard, event, args):
         """Whatever an event brings, the user's doing goes on."""
         heard(lambda: sys.audit(event, *args))
+
+    def test_mode_without_flags(self, folder, heard):
+        """Where only the mode is told, as by C code, it decides."""
+        Path("a").touch()
+        Path("b").touch()
+        seen = heard(lambda: (sys.audit("open", "a", "w", 0), sys.audit("open", "b", "r", 0)))
+        assert seen == EffectsSeen(writes=[str(folder / "a")], reads=[str(folder / "b")])
 
     def test_objects_with_a_mind_of_their_own(self, heard):
         """No code of the user's is run by the hook."""

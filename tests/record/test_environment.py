@@ -178,9 +178,46 @@ class TestPackageWatch:
         """A package that does not say its version is told with the one that was installed."""
         watch = PackageWatch()
         name = package("", text="x = 1\n")
+        (tmp_path / "environment_test_package-9.data").mkdir()
         (tmp_path / "Environment_Test.Package-4.5.dist-info").mkdir()
         importlib.import_module(name)
         assert watch.new() == {name: "4.5"}
+        del sys.modules[name]
+        (tmp_path / "Environment_Test.Package-4.5.dist-info").rename(
+            tmp_path / "environment_test_package-5.0.dist-info"
+        )
+        importlib.import_module(name)
+        assert watch.new() == {name: "5.0"}
+
+    def test_old_installation(self, package, tmp_path):
+        """Installations that only left an egg-info are known, too."""
+        watch = PackageWatch()
+        name = package("", text="")
+        (tmp_path / "environment_test_package-4.5-py3.11.egg-info").mkdir()
+        importlib.import_module(name)
+        assert watch.new() == {name: "4.5"}
+
+    def test_reloaded(self, package):
+        """An upgraded package that is reloaded is noticed at the next import."""
+        name = package("1")
+        module = importlib.import_module(name)
+        watch = PackageWatch()
+        package("2.0")
+        importlib.reload(module)
+        sys.modules["environment_test_other"] = types.ModuleType("environment_test_other")
+        try:
+            assert watch.new() == {name: "2.0"}
+        finally:
+            del sys.modules["environment_test_other"]
+
+    def test_put_back(self, package):
+        """An import is noticed also where the latest module was put back behind it."""
+        watch = PackageWatch()
+        latest, module = sys.modules.popitem()
+        name = package("1")
+        importlib.import_module(name)
+        sys.modules[latest] = module
+        assert watch.new() == {name: "1"}
 
     def test_no_version(self, package):
         """The user's own module, which has no version, is not told."""

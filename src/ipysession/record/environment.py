@@ -148,7 +148,7 @@ class PackageWatch:
     """Tells which packages were imported since it was last asked.
 
     Costs a few look-ups while nothing is imported: sys.modules keeps the order of insertion, so
-    its length and its last entry (the name and the very object) tell whether anything came in.
+    its length and the very object in its last entry tell whether anything came in.
     The length alone would miss a module that was removed and imported anew. What is missed is
     importlib.reload of an upgraded package, until anything else is imported.
     """
@@ -156,7 +156,6 @@ class PackageWatch:
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, str | None]] = {}
         self._length = -1
-        self._last: str | None = None
         self._last_module: Callable[[], object] = lambda: None
         self.new()
 
@@ -171,15 +170,13 @@ class PackageWatch:
 
     def _unchanged(self) -> bool:
         modules = sys.modules
-        last = next(reversed(modules), None)
-        if len(modules) != self._length or last != self._last:
+        if len(modules) != self._length:
             return False
-        return last is None or modules.get(last) is self._last_module()
+        return modules[next(reversed(modules))] is self._last_module()
 
     def _compare(self) -> dict[str, str]:
         modules = sys.modules
-        length, last = len(modules), next(reversed(modules), None)
-        module = modules.get(last) if last is not None else None
+        length, last = len(modules), modules[next(reversed(modules))]
         fresh: dict[str, str] = {}
         known: dict[str, tuple[int, str | None]] = {}
         installed: dict[str, str] = {}
@@ -194,11 +191,11 @@ class PackageWatch:
             if version and (before is None or before[1] != version):
                 fresh[name] = version
         self._known = known
-        self._length, self._last = length, last
+        self._length = length
         try:
-            self._last_module = weakref.ref(module)
-        except TypeError:
-            self._last_module = lambda: module
+            self._last_module = weakref.ref(last)
+        except TypeError:  # not a module, but it may stand there
+            self._last_module = lambda: last
         return fresh
 
 
@@ -301,9 +298,7 @@ def _read_git(git: str, folder: str) -> tuple[GitState, _Watched] | None:
     said = _git(git, folder, "rev-parse", "--show-toplevel", "--absolute-git-dir")
     if said is None:
         return None
-    worktree, git_folder, *_ = [*said.splitlines(), "", ""]
-    if not worktree or not git_folder:
-        return None
+    worktree, git_folder = said.splitlines()
     # Looked at before the state is read: what moves meanwhile is noticed afterwards.
     watched = _watched(git_folder)
     status = _git(

@@ -27,6 +27,9 @@ from typing import Any, NamedTuple
 MAX_DEPTH = 64
 """Levels of nesting that are written as plain JSON."""
 
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+"""`json.dumps` with options makes a new encoder for each call: a quarter of a small record's time."""
+
 _HUGE_INT = 10**640
 """Python turns this many digits into text however its limit is set; beyond, we use hex."""
 
@@ -60,7 +63,7 @@ def dumps(value: Any) -> str:
     numbers become strings, as JSON has it.)
     """
     try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        text = _encode(value)
     except (ValueError, RecursionError):
         return dumps_with_blobs(value)
     if '"$' in text or _is_deep(value, text) or _digits_are_unlimited():
@@ -114,7 +117,7 @@ def dumps_with_blobs(value: Any) -> str:
     """`dumps` for a value in which `BlobRef` stand for parts that lie in blobs."""
     wrapped = _flatten(value) if _depth_exceeds(value) else _wrap(value)
     try:
-        return json.dumps(wrapped, allow_nan=False, separators=(",", ":"))
+        return _encode(wrapped)
     except ValueError as error:
         message = f"a key that is no text: {error}"  # all else that JSON lacks was wrapped
         raise TypeError(message) from error

@@ -50,7 +50,7 @@ class Record(NamedTuple):
 
 def utc_now() -> str:
     """Now as RFC 3339 in UTC with microseconds, for example ``2026-11-21T09:48:12.012345Z``."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def payload_from_json(

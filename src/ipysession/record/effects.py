@@ -11,6 +11,7 @@ it takes no lock, swallows every error of its own, and lets only an interrupt of
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shlex
 import stat
@@ -263,22 +264,25 @@ def _elsewhere() -> tuple[str, ...]:
     return (*sorted({text for path in folders for text in _both_spellings(path)}), *files)
 
 
+_IMPORTING = importlib._bootstrap.__dict__  # noqa: SLF001
+"""The globals of the code that imports. A frame's globals are quick to look at; a look at its
+code would raise an audit event."""
+
+
 def _is_by_import() -> bool:
     """Does installed code, which is being imported right now, do this?
 
     The innermost import decides: what a module of the user's does while it is imported is the
-    user's doing. Looks at 100 frames at most; asked once for each new file.
+    user's doing. Looks at 200 frames at most; asked once for each new file.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
-    module = ""
-    for _ in range(100):
+    for _ in range(200):
         if frame is None:
             break
-        code = frame.f_code
-        if code.co_filename == "<frozen importlib._bootstrap>":
-            return module.startswith(("<frozen", *_code_folders()))
-        if code.co_name == "<module>":
-            module = code.co_filename
+        if frame.f_globals is _IMPORTING:
+            origin = getattr(frame.f_locals.get("spec"), "origin", None)
+            if isinstance(origin, str):
+                return origin in {"frozen", "built-in"} or origin.startswith(_code_folders())
         frame = frame.f_back
     return False
 

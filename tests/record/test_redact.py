@@ -201,6 +201,7 @@ class TestAuthorization:
             "Authorization: Bearer <token>",
             "Authorization: Bearer ${TOKEN}",
             "authorization: required",
+            "authorization: version2",
             "Authorization failed for user bob",
             "WWW-Authenticate: Basic realm=example",
         ],
@@ -365,6 +366,11 @@ class TestNamesWithALiteral:
     def test_token(self, text):
         """A token is taken out where a machine made it: people say token for words, too."""
         assert redacted(text.format(made(20))) == text.format("[redacted:token]")
+
+    def test_braces(self):
+        """Braces are fields in an f-string only, and brackets that close belong to the value."""
+        assert redacted('password = "h{1}x"') == 'password = "[redacted:password]"'
+        assert redacted("f(password=p@ss(1))") == "f(password=[redacted:password])"
 
     def test_sql(self):
         """In SQL, the password follows the word."""

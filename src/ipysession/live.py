@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 from ipysession.checkpoint.differences import environment_differences
 from ipysession.checkpoint.plan import ReplayPolicy
 from ipysession.checkpoint.restore import How, Restorer
-from ipysession.errors import InvalidTransition, ResumeRefused, SessionBusy, SessionNotFound
-from ipysession.model import SessionState
-from ipysession.record import cells
-from ipysession.report import Report, Table, ago, byte_size, duration, first_line
-from ipysession.sessions import (
-    RESUMABLE,
-    Sessions,
+from ipysession.documents import (
     blocked_table,
     differences_table,
     plan_report,
     summary_document,
     untrusted_steps,
 )
+from ipysession.errors import InvalidTransition, ResumeRefused, SessionBusy, SessionNotFound
+from ipysession.model import SessionState
+from ipysession.record import cells
+from ipysession.report import Report, Table, ago, byte_size, duration, first_line
+from ipysession.sessions import RESUMABLE, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

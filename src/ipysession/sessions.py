@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ipysession.checkpoint.differences import Difference, environment_differences
-from ipysession.checkpoint.plan import Action, Plan, ReplayPolicy, make_plan
-from ipysession.errors import BlobDamaged, BlobMissing, InvalidRequest, SessionNotFound
+from ipysession.checkpoint.differences import environment_differences
+from ipysession.checkpoint.plan import Plan, ReplayPolicy, make_plan
+from ipysession.documents import (
+    counted,
+    damage_table,
+    output_text,
+    plan_report,
+    session_document,
+    step_outputs,
+    summary_document,
+    untrusted_steps,
+)
+from ipysession.errors import InvalidRequest, SessionNotFound
 from ipysession.model import SessionState
 from ipysession.model import payloads as p
-from ipysession.model.outputs import fold_outputs
 from ipysession.report import Report, Table, ago, byte_size, duration, first_line
 from ipysession.store import LATEST, SessionFolder, Store
 
@@ -188,7 +197,7 @@ class Sessions:
         )
         columns = ("Session", "Title", "State", "Steps", "Cells ran", "Last step", "Tags")
         table = Table(columns, rows, right=frozenset({"Steps"}), state="State")
-        headline = _count(len(found), "session") + (
+        headline = counted(len(found), "session") + (
             f", the newest {len(shown)}" if len(shown) < len(found) else ""
         )
         hint = (
@@ -222,13 +231,13 @@ class Sessions:
                 tuple((str(note.step or ""), note.text) for note in session.notes),
                 "Notes",
             ),
-            _damage_table(reading),
+            damage_table(reading),
         ]
         summary = session.summary
         headline = (
             f"{summary.title} · {summary.id} · {summary.state}"
             + (f" ({summary.reason})" if summary.reason else "")
-            + f" · {_count(summary.steps, 'step')} in {_count(summary.runs, 'run')}"
+            + f" · {counted(summary.steps, 'step')} in {counted(summary.runs, 'run')}"
             + (f" · {summary.notebook}" if summary.notebook else "")
         )
         return Report(session_document(reading, chosen), headline, tuple(tables))
@@ -247,7 +256,7 @@ class Sessions:
             parts.append(f"── step {step.number}: {first_line(step.source)}")
             parts += [output_text(output) for output in shown]
         text = "\n".join(part.rstrip("\n") for part in parts)
-        headline = f"{_count(len(documents), 'step')} with outputs in {reading.session.id}"
+        headline = f"{counted(len(documents), 'step')} with outputs in {reading.session.id}"
         return Report(documents, headline, text=text)
 
     def resume_plan(self, reference: str | None = None, *, replay: str = "safe") -> Report:
@@ -284,11 +293,11 @@ class Sessions:
             how = "written with your key" if authentic else "not all written with your key"
         bad = bool(damage or session.problems)
         headline = (
-            f"{_count(len(contents.records), 'record')} of {session.id}: "
-            + (f"{_count(len(damage) + len(session.problems), 'problem')}" if bad else "whole")
+            f"{counted(len(contents.records), 'record')} of {session.id}: "
+            + (f"{counted(len(damage) + len(session.problems), 'problem')}" if bad else "whole")
             + f", {how}"
         )
-        return Report(data, headline, (_damage_table(reading),), failed=bad)
+        return Report(data, headline, (damage_table(reading),), failed=bad)
 
     def where(self, reference: str | None = None) -> Report:
         """Where the store and a session lie."""
@@ -330,7 +339,7 @@ class Sessions:
             data["verification"] = result.verification.document()
             said = result.verification.summary
             failed = options.verify and not data["verified"]
-        headline = f"{result.path}: {_count(len(result.kept), 'cell')}, {said}"
+        headline = f"{result.path}: {counted(len(result.kept), 'cell')}, {said}"
         table = Table(("Step", "Left out because"), dropped, right=frozenset({"Step"}))
         return Report(data, headline, (table,), failed=failed)
 
@@ -373,7 +382,7 @@ class Sessions:
         data: dict[str, Any] = {"session": folder.id, "title": summary.title, "deleted": yes}
         if not yes:
             headline = (
-                f"would delete {folder.id} “{summary.title}” with {_count(summary.steps, 'step')}"
+                f"would delete {folder.id} “{summary.title}” with {counted(summary.steps, 'step')}"
             )
             hint = "Nothing was deleted. Say it again with --yes to delete it for good."
             return Report(data, headline, hint=hint, failed=True)
@@ -406,161 +415,6 @@ class _Writer:
     def __exit__(self, *exception: object) -> None:
         if self._own and self._writer is not None:
             self._writer.close()
-
-
-# -- documents for programs ------------------------------------------------------------
-
-
-def summary_document(summary: Summary) -> dict[str, Any]:
-    """A summary as JSON data."""
-    return summary.model_dump(mode="json")
-
-
-def session_document(reading: Reading, steps: Sequence[Step] | None = None) -> dict[str, Any]:
-    """A whole session as JSON data: every step with its source, outcome and outputs."""
-    session = reading.session
-    outputs = step_outputs(reading)
-    chosen = session.steps if steps is None else steps
-    return {
-        **summary_document(session.summary),
-        "runs": [run.model_dump(mode="json") for run in session.runs],
-        "steps": [step_document(step, outputs.get(step.number, [])) for step in chosen],
-        "notes": [note.model_dump(mode="json") for note in session.notes],
-        "transitions": [item.model_dump(mode="json") for item in session.transitions],
-        "damage": [str(item) for item in reading.damage],
-        "contradictions": list(session.problems),
-        "unknown_types": list(session.unknown),
-    }
-
-
-def step_document(step: Step, outputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A step as JSON data."""
-    # Built field by field: pydantic's JSON mode refuses lone surrogates, which sources may hold.
-    plain = step.model_dump(mode="python", exclude={"events", "provenance", "started", "finished"})
-    return {
-        **plain,
-        "outcome": str(step.outcome),
-        "started": step.started.isoformat(),
-        "finished": None if step.finished is None else step.finished.isoformat(),
-        "provenance": step.provenance.model_dump(mode="python"),
-        "outputs": list(outputs),
-    }
-
-
-def step_outputs(reading: Reading) -> dict[int, list[dict[str, Any]]]:
-    """The nbformat outputs of each step. A blob that is gone becomes a text that says so."""
-
-    def resolve(ref: Any) -> Any:
-        try:
-            return reading.blobs.resolve(ref)
-        except (BlobMissing, BlobDamaged) as error:
-            return f"[lost: {error}]"
-
-    return fold_outputs({step.number: step.events for step in reading.session.steps}, resolve)
-
-
-def output_text(output: dict[str, Any]) -> str:
-    """An output as plain text; images and the like by their types."""
-    kind = output.get("output_type")
-    if kind == "stream":
-        return str(output["text"])
-    if kind == "error":
-        return "\n".join(str(line) for line in output["traceback"])
-    data = output.get("data", {})
-    plain = str(data.get("text/plain", ""))
-    others = [mime for mime in data if mime != "text/plain"]
-    return plain + (f"  [{', '.join(others)}]" if others else "")
-
-
-def untrusted_steps(reading: Reading) -> frozenset[int]:
-    """Steps whose checkpoint records were not provably written by this user.
-
-    The session must have been read with ``verify``; without a key none is trusted.
-    """
-    unproven = reading.contents.unproven
-    return frozenset(
-        record.payload.step
-        for record in reading.contents.records
-        if isinstance(record.payload, p.CheckpointSaved)
-        and (unproven is None or record.seq in unproven)
-    )
-
-
-def plan_report(session: Session, plan: Plan, differences: Sequence[Difference]) -> Report:
-    """A resume plan for people and programs."""
-    rows = tuple(
-        (
-            item.name,
-            str(item.action),
-            str(item.step),
-            item.type,
-            item.reason or ("" if not item.replays else f"steps {_numbers(item.replays)}"),
-        )
-        for item in plan.names
-    )
-    tables = (
-        differences_table(differences),
-        Table(
-            ("Name", "Plan", "Step", "Type", "Why"), rows, "Variables", frozenset({"Step"}), "Plan"
-        ),
-        blocked_table(plan),
-    )
-    count = {action: sum(item.action is action for item in plan.names) for action in Action}
-    replayed = f"{_count(len(plan.replays), 'step')}, {duration(plan.seconds)} when they ran first"
-    headline = (
-        f"{session.id} “{session.summary.title}”: "
-        f"{_count(count[Action.LOAD], 'variable')} to load ({byte_size(plan.bytes)}), "
-        f"{count[Action.REPLAY]} to replay ({replayed}), {count[Action.GIVE_UP]} to give up"
-    )
-    hint = ""
-    if plan.died_in is not None:
-        died = session.step(plan.died_in)
-        hint = f"The kernel died in step {died.number}: {first_line(died.source)}"
-    data = {
-        "session": session.id,
-        "names": [
-            {
-                "name": item.name,
-                "action": str(item.action),
-                "step": item.step,
-                "type": item.type,
-                "size": item.size,
-                "reason": item.reason,
-                "replays": list(item.replays),
-            }
-            for item in plan.names
-        ],
-        "replays": list(plan.replays),
-        "blocked": [
-            {"step": b.step, "source": b.source, "effects": list(b.effects)} for b in plan.blocked
-        ],
-        "bytes": plan.bytes,
-        "replay_seconds": plan.seconds,
-        "died_in": plan.died_in,
-        "execution_count": plan.execution_count,
-        "cwd": plan.cwd,
-        "differences": [{"what": d.what, "then": d.then, "now": d.now} for d in differences],
-    }
-    return Report(data, headline, tables, hint=hint)
-
-
-def differences_table(differences: Sequence[Difference]) -> Table:
-    """What differs in the environment."""
-    rows = tuple((item.what, item.then, item.now) for item in differences)
-    return Table(("What", "Then", "Now"), rows, "Different since it was recorded")
-
-
-def blocked_table(plan: Plan) -> Table:
-    """Steps that are not replayed, with the cell to run."""
-    rows = tuple((str(b.step), "; ".join(b.effects), b.source) for b in plan.blocked)
-    title = "Not replayed, because it would repeat effects (run the cell, or say --replay=all)"
-    return Table(("Step", "It", "Cell"), rows, title, frozenset({"Step"}))
-
-
-def _damage_table(reading: Reading) -> Table:
-    rows = [(str(item),) for item in reading.damage]
-    rows += [(text,) for text in reading.session.problems]
-    return Table(("Problem",), tuple(rows), "Damage")
 
 
 def _chosen(session: Session, steps: Sequence[int]) -> tuple[Step, ...]:
@@ -607,12 +461,3 @@ def _same_notebook(path: str | None, wanted: str) -> bool:
 def _file_name(title: str) -> str:
     safe = "".join(char if char.isalnum() or char in " ._-" else "_" for char in title).strip(" .")
     return safe or "session"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _numbers(numbers: Sequence[int]) -> str:
-    shown = ", ".join(str(number) for number in numbers[:8])
-    return shown + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")

@@ -8,9 +8,9 @@ import pytest
 from integration.kernels import Home, Kernel
 
 import ipysession
+from ipysession.documents import step_outputs
 from ipysession.model import Outcome
 from ipysession.model.payloads import StepFinished
-from ipysession.sessions import step_outputs
 
 pytestmark = pytest.mark.integration
 

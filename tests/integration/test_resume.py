@@ -378,7 +378,7 @@ def test_terminal_ipython_records_and_resumes(home):
     found = ipysession.open()
     steps = found.session.steps
     assert [str(s.outcome) for s in steps] == ["ok", "ok", "ok", "error", "ok"]
-    from ipysession.sessions import step_outputs
+    from ipysession.documents import step_outputs
 
     outputs = step_outputs(found)
     assert outputs[2][0]["text"] == "shown 42\n"

@@ -7,9 +7,10 @@ from urllib.parse import quote
 import pytest
 
 from ipysession import errors
+from ipysession.documents import session_document
 from ipysession.model import payloads as p
 from ipysession.model.provenance import Environment
-from ipysession.sessions import Sessions, session_document
+from ipysession.sessions import Sessions
 from ipysession.store import SessionFolder, Store
 
 

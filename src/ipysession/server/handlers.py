@@ -18,10 +18,10 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
+from ipysession.documents import session_document, summary_document
 from ipysession.errors import InvalidRequest, SessionError
 from ipysession.report import to_json
 from ipysession.server.problems import PROBLEM_JSON, problem
-from ipysession.sessions import session_document, summary_document
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -24,7 +24,13 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 def blob_name(data: bytes | memoryview) -> str:
     """The name of a blob: BLAKE3 of its bytes, 64 hex digits."""
-    return blake3(data).hexdigest()
+    return blake3(_flat(data)).hexdigest()
+
+
+def _flat(data: bytes | memoryview) -> bytes | memoryview:
+    """The bytes, whatever the shape of the array that they lie in."""
+    view = memoryview(data)
+    return view.cast("B") if view.nbytes else b""
 
 
 class Blobs:
@@ -44,6 +50,7 @@ class Blobs:
 
         A blob that exists already, undamaged, is not written again, but is made durable.
         """
+        data = _flat(data)
         name = blob_name(data)
         path = self._path(name)
         if self._is_whole(path, name):
@@ -108,28 +115,45 @@ class Blobs:
         first, then containers that are still too large without them. Write the result with
         `encoding.dumps_with_blobs`.
         """
-        return {name: self._slim(value, _STAY, sync=sync) for name, value in payload.items()}
+        return {name: self._slim(value, _STAY, sync)[0] for name, value in payload.items()}
 
-    def _slim(self, value: Any, level: int, *, sync: bool) -> Any:
+    def _slim(self, value: Any, level: int, sync: bool) -> tuple[Any, int]:  # noqa: FBT001
+        """``value`` without its large parts, and an upper bound for its length as JSON, so that
+        most parts need not be encoded to know that they are small.
+        """
         if isinstance(value, str):
+            bound = 12 * len(value) + 2
+            if bound <= PART_LIMIT:
+                return value, bound
             data = value.encode("utf-8", "surrogatepass")
             if len(data) <= PART_LIMIT:
-                return value
-            return BlobRef(self.put(data, sync=sync), len(data), "text")
-        is_container = isinstance(value, (list, tuple, dict)) and not isinstance(value, BlobRef)
-        if not is_container or level <= -encoding.MAX_DEPTH:
-            return value
+                return value, bound
+            return BlobRef(self.put(data, sync=sync), len(data), "text"), _REF_BOUND
+        if isinstance(value, int):
+            return value, value.bit_length() + 5
+        if isinstance(value, BlobRef) or not isinstance(value, (list, tuple, dict)):
+            return value, _REF_BOUND
+        if level <= -encoding.MAX_DEPTH:
+            return value, PART_LIMIT + 1
         if isinstance(value, dict):
-            slim: Any = {k: self._slim(v, level - 1, sync=sync) for k, v in value.items()}
+            parts = [self._slim(item, level - 1, sync) for item in value.values()]
+            slim: Any = dict(zip(value, [part for part, _ in parts], strict=True))
+            bound = sum(12 * len(str(key)) for key in value)
         else:
-            slim = [self._slim(v, level - 1, sync=sync) for v in value]
-        if level > 0:
-            return slim
+            parts = [self._slim(item, level - 1, sync) for item in value]
+            slim, bound = [part for part, _ in parts], 0
+        # Brackets, and for each part quotes, a colon, a comma; and the wrapper of reserved keys.
+        bound += sum(size for _, size in parts) + 4 * len(parts) + len('{"$esc":{}}')
+        if level > 0 or bound <= PART_LIMIT:
+            return slim, bound
         data = encoding.dumps_with_blobs(slim).encode("ascii")
         if len(data) <= PART_LIMIT:
-            return slim
-        return BlobRef(self.put(data, sync=sync), len(data), "json")
+            return slim, len(data)
+        return BlobRef(self.put(data, sync=sync), len(data), "json"), _REF_BOUND
 
+
+_REF_BOUND = 140
+"""Characters of a reference's JSON at most, and of a float's, a boolean's and null's."""
 
 _STAY = 2
 """Levels of containers that stay in the record: a payload's lists and their entries."""

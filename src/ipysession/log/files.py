@@ -93,8 +93,8 @@ def open_regular(path: Path) -> BinaryIO:
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of ``data``; a full disk shows as OSError, never as a short write."""
-    view = memoryview(data).cast("B")
-    while len(view):
+    view = memoryview(data)
+    while view.nbytes:
         view = view[os.write(descriptor, view) :]
 
 

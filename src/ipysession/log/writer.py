@@ -6,7 +6,9 @@ and is retried; the caller is never disturbed.
 
 An interrupt (KeyboardInterrupt) may strike between any two instructions of the caller's
 thread. So every step is committed by a single assignment or a single ``append``, and all
-else is derived: the head from the queue, what still waits from ``_written``.
+else is derived: the head from the queue, what still waits from ``_written``. And the caller's
+thread uses no locks but those written in C: an interrupt inside `threading.Event.set` leaves
+the event locked for ever.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import time
 from collections import deque
 from enum import StrEnum
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from ipysession.log import files
@@ -40,7 +43,10 @@ _GROUP_SECONDS = 0.05
 """Records that arrive within this time become durable with one sync."""
 
 _RETRY_SECONDS = 1.0
-"""How often a disk that refuses is tried again."""
+"""After which time a disk that refuses is tried again."""
+
+_LONGEST_PAUSE_SECONDS = 60.0
+"""The pause doubles up to this for a disk that writes but does not sync."""
 
 _logger = logging.getLogger(__name__)
 
@@ -115,12 +121,14 @@ class Log:
         # Guarded by _sync_lock, which is held while the disk works. Taken before _lock.
         self._sync_lock = threading.RLock()
         self._synced_segment = 0
+        self._pause = _RETRY_SECONDS
         self._call_again: float | None = None
 
         self._news_lock = threading.RLock()
         self._news: deque[OSError | None] = deque()
-        self._wake = threading.Event()
-        self._closing = threading.Event()
+        self._closing = False
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._stop: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     # -- appending ---------------------------------------------------------------------
@@ -141,7 +149,7 @@ class Log:
             message = "a forked child must not write its parent's log"
             raise RuntimeError(message)
         with self._lock:
-            if self._closing.is_set():
+            if self._closing:
                 message = "the log is closed; open the session again to append to it"
                 raise RuntimeError(message)
             text = self._encode(payload)
@@ -162,7 +170,7 @@ class Log:
             self._queue.append(_Entry(record, data, mac, tuple(blobs)))
             if not self._troubled:  # else the background thread tries again, once a second
                 self._drain()
-        self._wake_thread()
+            self._wake_thread()
         return record
 
     def _encode(self, payload: Payload) -> str:
@@ -220,7 +228,6 @@ class Log:
                 self._note_trouble(error)
                 return
             self._written = entry.record.seq
-        self._note_trouble(None)
 
     def _write(self, data: bytes) -> None:
         descriptor = self._descriptor
@@ -283,11 +290,16 @@ class Log:
                     self._write_again()
                     self._note_trouble(error)
                     self._close_files(opened)
+                # Each try costs a segment.
+                self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
                 return False
         with self._lock:
             for entry in group:
                 self._durable = Head(entry.record.seq, entry.mac)
                 self._queue.popleft()
+            if done:
+                self._note_trouble(None)
+                self._pause = _RETRY_SECONDS
             self._close_files(descriptor for descriptor in opened if descriptor != current)
         self._call_again = self._say_durable([entry.record for entry in group])
         return done
@@ -315,18 +327,17 @@ class Log:
             with contextlib.suppress(RuntimeError):  # no threads to be had, or Python exits
                 thread.start()
                 self._thread = thread
-        self._wake.set()
+        if self._wake.empty():
+            self._wake.put(None)
 
     def _run(self) -> None:
         while True:
-            if self._troubled:
-                self._closing.wait(_RETRY_SECONDS)
-            else:
-                self._wake.wait(self._call_again)
-                self._wake.clear()
-                self._closing.wait(_GROUP_SECONDS)
-            if self._closing.is_set():
+            if not self._troubled:
+                _wait(self._wake, self._call_again)
+            if _wait(self._stop, self._pause if self._troubled else _GROUP_SECONDS):
+                self._tell_to_stop()  # an interrupted start may have left another thread
                 return
+            _wait(self._wake, 0)  # what woke us stands in the log by now
             self.sync()
 
     def close(self) -> bool:
@@ -334,8 +345,8 @@ class Log:
         if self._is_in_forked_child:
             return True
         with self._lock:
-            self._closing.set()
-        self._wake.set()
+            self._closing = True
+        self._tell_to_stop()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
@@ -344,6 +355,10 @@ class Log:
             self._descriptor = None
             self._close_files(list(self._opened))
         return done
+
+    def _tell_to_stop(self) -> None:
+        self._stop.put(None)
+        self._wake.put(None)
 
     @property
     def _is_in_forked_child(self) -> bool:
@@ -370,6 +385,15 @@ class Log:
         except Exception:
             _logger.exception("what follows a sync of the log failed")
             return None
+
+
+def _wait(queue: SimpleQueue[None], seconds: float | None) -> bool:
+    """Wait for something in the queue, and take it. False where the time was over."""
+    try:
+        queue.get(timeout=seconds)
+    except Empty:
+        return False
+    return True
 
 
 def _write_at_once(descriptor: int, data: bytes) -> None:

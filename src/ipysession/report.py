@@ -115,18 +115,20 @@ def _text_table(table: Table) -> str:
 
 _STYLE = """<style>
 .ipysession{font-family:var(--jp-ui-font-family,sans-serif);font-size:var(--jp-ui-font-size1,13px);
-color:var(--jp-ui-font-color1,inherit)}
-.ipysession table{border-collapse:collapse;margin:.5em 0}
-.ipysession caption{text-align:left;font-weight:600;padding:.25em 0;color:inherit}
+color:var(--jp-ui-font-color1,inherit);line-height:1.4}
+.ipysession table{border-collapse:collapse;margin:.5em 0;max-width:100%}
+.ipysession caption{text-align:left;font-weight:600;padding:.5em 0 .25em;color:inherit}
 .ipysession th,.ipysession td{text-align:left!important;padding:.25em .8em;vertical-align:top;
-border-bottom:1px solid var(--jp-border-color2,#ccc);white-space:pre-wrap;overflow-wrap:anywhere;
-max-width:60em}
-.ipysession th{font-weight:600;color:var(--jp-ui-font-color2,inherit)}
+border-bottom:1px solid var(--jp-border-color2,#ccc);white-space:pre-wrap;
+overflow-wrap:break-word;max-width:60em}
+.ipysession th{font-weight:600;white-space:nowrap;color:inherit;opacity:.8}
+.ipysession td.long{overflow-wrap:anywhere}
 .ipysession .right{text-align:right!important;font-variant-numeric:tabular-nums}
-.ipysession .hint{color:var(--jp-ui-font-color2,inherit)}
+.ipysession .right,.ipysession .state{white-space:nowrap}
+.ipysession .hint{color:inherit;opacity:.8}
 .ipysession .state{font-weight:600}
-.ipysession .good{color:var(--jp-success-color0,#1b5e20)}
-.ipysession .bad{color:var(--jp-error-color0,#b71c1c)}
+.ipysession .good{color:#1b5e20;color:color-mix(in srgb,#2ea043 60%,currentColor)}
+.ipysession .bad{color:#b71c1c;color:color-mix(in srgb,#e5393d 65%,currentColor)}
 .ipysession pre{white-space:pre-wrap;margin:.5em 0;font-family:var(--jp-code-font-family,monospace)}
 </style>"""
 
@@ -153,11 +155,17 @@ def to_html(report: Report) -> str:
     return "".join(parts)
 
 
+_LONG = 24
+"""Longer texts, paths and ids among them, may break anywhere; shorter ones only between words."""
+
+
 def _html_table(table: Table) -> str:
     def cell(tag: str, name: str, text: str, scope: str = "") -> str:
         classes = ["right"] if name in table.right else []
         if tag == "td" and name == table.state:
             classes += ["state", tone(text)]
+        elif tag == "td" and len(text) > _LONG and name not in table.right:
+            classes.append("long")
         attribute = f' class="{" ".join(filter(None, classes))}"' if classes else ""
         return f"<{tag}{scope}{attribute}>{html.escape(clean(text))}</{tag}>"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 
 import pytest
 from integration.kernels import Home, Kernel
@@ -169,6 +170,33 @@ class TestWhatAStepHolds:
         assert run.environment.python
         assert run.environment.cwd == str(home.work)
         assert "IPython" in run.environment.packages or "ipykernel" in run.environment.packages
+
+    def test_the_git_commit_at_the_start_and_when_head_moves(self, tmp_path):
+        """With branch and dirtiness, without making the cell wait for git."""
+        home = Home(tmp_path)
+        git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(home.work)]
+
+        def run_git(*words):
+            subprocess.run([*git, *words], check=True, capture_output=True)
+
+        run_git("init", "-b", "trunk")
+        (home.work / "a.txt").write_text("1")
+        run_git("add", "a.txt")
+        run_git("commit", "-m", "first")
+        (home.work / "a.txt").write_text("2")
+        with Kernel(home) as kernel:
+            kernel.ok(LOAD)
+            kernel.ok("import time; time.sleep(1.5)")
+            started = read(home).session.runs[0].environment.git
+            assert started.branch == "trunk"
+            assert started.dirty
+            assert started.worktree == str(home.work)
+            kernel.ok("!git -c user.name=a -c user.email=a@b commit -am second; sleep 1")
+            kernel.ok("time.sleep(1.5)")
+            states = [step.provenance.git for step in steps(home) if step.provenance.git]
+        assert states[-1].commit != started.commit
+        assert not states[-1].dirty
+        assert read(home).session.runs[0].environment.git == started
 
     def test_input_counts_as_an_effect(self, kernel, home):
         """A cell that asked cannot be replayed silently."""

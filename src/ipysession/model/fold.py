@@ -232,6 +232,10 @@ class _SessionFold(SummaryFold):
         draft = self._draft(record, payload.step)
         if draft is not None:
             draft.effects.append(payload)
+        if payload.git is not None and self.runs and self.runs[-1].environment.git is None:
+            # Git is asked in the background, so its first answer comes with a step.
+            environment = self.runs[-1].environment.model_copy(update={"git": payload.git})
+            self.runs[-1] = self.runs[-1].model_copy(update={"environment": environment})
 
     def _step_finished(self, record: Record, payload: p.StepFinished) -> None:
         super()._step_finished(record, payload)

@@ -47,7 +47,7 @@ class Holder(NamedTuple):
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
             return abs(_started(process) - self.started) < 1.0
-        except (psutil.Error, OSError):
+        except (psutil.Error, OSError, ValueError):  # ValueError: no pid at all, say a negative one
             return False
 
 
@@ -186,5 +186,5 @@ def _read_holder(descriptor: int) -> Holder | None:
         return Holder(
             int(said["pid"]), float(said["started"]), str(said["host"]), str(said["space"])
         )
-    except (ValueError, KeyError, TypeError):
-        return None
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None  # not what we wrote

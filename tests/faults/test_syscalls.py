@@ -290,6 +290,15 @@ def _check_end(outcome: Outcome, failure: str) -> None:
         assert len(outcome.told) <= 2 * outcome.struck
 
 
+def _check_written_again(outcome: Outcome) -> None:
+    """After a failed sync a file is not trusted: what stood at its end stands in a later one."""
+    for name in re.findall(r"fdatasync\(\d+<(\S+\.jsonl)>\) += -1 ", outcome.trace):
+        failed = Path(name)
+        later = [path for path in failed.parent.glob("*.jsonl") if path.name > failed.name]
+        last = failed.read_bytes().splitlines()[-1]
+        assert any(last in path.read_bytes().splitlines() for path in later)
+
+
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("call", CALLS)
 def test_one_call(writers, ordinals, call, failure):
@@ -315,6 +324,7 @@ def test_one_call(writers, ordinals, call, failure):
                 try:
                     if outcome.struck:
                         _check_end(outcome, failure)
+                        _check_written_again(outcome)
                     _examine(place, outcome)
                 except BaseException as error:
                     error.add_note(f"{failure} at {name} {number}, policy {policy}: {outcome}")

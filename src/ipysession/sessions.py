@@ -373,18 +373,23 @@ class Sessions:
         return Report({"session": session, "tag": tag}, f"{session} is no longer tagged {tag}")
 
     def delete(self, reference: str | None = None, *, yes: bool = False) -> Report:
-        """Delete a session for good. Without ``yes`` it only says what would be deleted."""
+        """Delete a session for good.
+
+        A whole id says exactly what is meant. For a prefix, a title or ``latest`` it only says
+        what would be deleted, unless ``yes``.
+        """
         if reference is None:
             message = "say which session to delete: its id, a prefix or its title"
             raise InvalidRequest(message)
         folder = self.store.folder(self.resolve(reference))
         summary = folder.summary(self.store.key())
-        data: dict[str, Any] = {"session": folder.id, "title": summary.title, "deleted": yes}
-        if not yes:
+        sure = yes or reference.strip() == folder.id
+        data: dict[str, Any] = {"session": folder.id, "title": summary.title, "deleted": sure}
+        if not sure:
             headline = (
                 f"would delete {folder.id} “{summary.title}” with {counted(summary.steps, 'step')}"
             )
-            hint = "Nothing was deleted. Say it again with --yes to delete it for good."
+            hint = "Nothing was deleted. Say it again with --yes, or with the whole id."
             return Report(data, headline, hint=hint, failed=True)
         freed = self.store.delete(folder.id)
         data["bytes"] = freed

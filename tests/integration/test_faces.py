@@ -238,7 +238,7 @@ def test_enable_and_disable(home, tmp_path):
 
 
 def test_delete_is_in_two_steps(kernel, home):
-    """First what would go, then with ``--yes``."""
+    """First what would go, then with ``--yes``; a whole id is sure enough."""
     kernel.ok("%session complete")
     kernel.ok("doomed = 1")
     kernel.ok("%session rename Doomed")
@@ -249,6 +249,12 @@ def test_delete_is_in_two_steps(kernel, home):
     assert "Doomed" in ids(home)
     assert "deleted" in shell(home, "delete", "Doomed", "--yes").stdout
     assert "Doomed" not in ids(home)
+    kernel.ok("%session complete")
+    kernel.ok("after = 2")
+    listed = json.loads(shell(home, "list", "--state", "completed", "--json").stdout)
+    exact = next(item["id"] for item in listed if item["title"] == "analysis")
+    assert "deleted" in shell(home, "delete", exact).stdout
+    assert exact not in ids(home).values()
     own = kernel.ok("%session status --json")
     busy = kernel.run(f"%session delete {json.loads(own.stdout)['session']['id']} --yes")
     assert "being written" in busy.stderr

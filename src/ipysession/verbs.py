@@ -157,7 +157,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("delete", "delete a session for good",
          lambda s, a: s.delete(a.session, yes=a.yes),
          (_argument("session", metavar="SESSION", help=SESSION_HELP),
-          _argument("-y", "--yes", action="store_true", help="also for a prefix, a title or latest"))),
+          _argument("-y", "--yes", action="store_true", help="also for a prefix or a title"))),
     Verb("pause", "stop recording until 'continue'", lambda s, _: s.pause(), kernel=True,
          takes_session=False),
     Verb("continue", "record again", lambda s, _: s.go_on(), kernel=True, takes_session=False),

@@ -141,9 +141,15 @@ def tone(word: str) -> str:
     return "good" if word in _GOOD else "bad" if word in _BAD else ""
 
 
+_NO_MATHS = "tex2jax_ignore mathjax_ignore"
+"""Tells MathJax, 2 and later, to leave this alone. It would make formulas of whatever stands
+between dollar signs, shell commands among them, and a link that runs code of ``\\href``.
+"""
+
+
 def to_html(report: Report) -> str:
     """The report as an HTML fragment in the colours of the Jupyter theme. All text is escaped."""
-    parts = [_STYLE, '<div class="ipysession">']
+    parts = [_STYLE, f'<div class="ipysession {_NO_MATHS}">']
     if report.headline:
         parts.append(f"<div>{html.escape(clean(report.headline))}</div>")
     parts += [_html_table(table) for table in report.tables if table.rows]

@@ -43,7 +43,11 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 
-NOT_OURS: dict[str, re.Pattern[str]] = {}
+NOT_OURS: dict[str, re.Pattern[str]] = {
+    "Notebook 7 at its start, before any kernel: of a settings plugin that it does not have": (
+        re.compile(r"uncaught: Cannot read properties of undefined \(reading 'schema'\)")
+    ),
+}
 """Errors that JupyterLab logs by itself, by the reason for each."""
 
 _SESSION_CONTEXT = "window.jupyterapp.shell.currentWidget.sessionContext"
@@ -225,7 +229,9 @@ class NotebookPage:
 
     def open(self, name: str) -> Self:
         """Open the notebook ``name`` and wait for its kernel."""
-        tree = "lab/tree" if self.server.app == "lab" else "notebooks"
+        # JupyterLab remembers what was open in a workspace, also for other pages: take a new one.
+        workspace = f"lab/workspaces/{secrets.token_hex(4)}/tree"
+        tree = workspace if self.server.app == "lab" else "notebooks"
         self.page.goto(self.server.url(f"{tree}/{name}"))
         self.wait_idle()
         return self

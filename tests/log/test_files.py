@@ -81,6 +81,12 @@ class TestFolders:
         with pytest.raises(StoreUnusable, match="No space left"):
             files.make_private_folder(tmp_path / "a")
 
+    def test_one_that_another_process_makes_meanwhile(self, tmp_path):
+        """Is taken as if it had been there, unless it must be new."""
+        files.make_folder(tmp_path)
+        with pytest.raises(FileExistsError):
+            files.make_folder(tmp_path, exist_ok=False)
+
 
 class TestFiles:
     """Whole or not at all."""
@@ -148,3 +154,11 @@ class TestFiles:
         for name in ("pipe", "link", ".", "none"):
             with pytest.raises(OSError):
                 files.open_regular(tmp_path / name)
+
+    def test_where_a_sync_leaves_data_in_the_drives_cache(self, tmp_path, monkeypatch):
+        """As on macOS: the call that empties it is used."""
+        asked = []
+        monkeypatch.setattr(files.fcntl, "F_FULLFSYNC", 51, raising=False)
+        monkeypatch.setattr(files.fcntl, "fcntl", lambda _, call: asked.append(call))
+        files.replace(tmp_path / "f", b"new")
+        assert asked == [51]

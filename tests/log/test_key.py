@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from log.logs import start_program
 
 from ipysession.errors import StoreUnsafe, StoreUnusable
 from ipysession.log import key as key_module
@@ -119,3 +120,13 @@ def test_processes_that_start_together_agree(monkeypatch):
     assert len(keys) == 8
     assert len(set(keys)) == 1
     assert list(key_path().parent.iterdir()) == [key_path()]
+
+
+def test_real_processes_that_start_together_agree():
+    """A kernel and a server, say."""
+    program = "from ipysession.log import load_key; print(load_key(create=True).hex())"
+    started = [start_program(program) for _ in range(3)]
+    said = {process.communicate(timeout=60)[0].strip() for process in started}
+    key = load_key(create=False)
+    assert key is not None
+    assert said == {key.hex()}

@@ -134,15 +134,16 @@ def print_report(report: Report) -> None:
             print(text.encode("utf-8", "replace").decode("utf-8"))  # noqa: T201 - the answer
         return
     console = Console(highlight=False)
-    if report.headline:
-        console.print(Text(clean(report.headline)))
-    for table in report.tables:
-        if table.rows:
-            console.print(_rich_table(table))
+    parts: list[Text | RichTable] = [Text(clean(report.headline))] if report.headline else []
+    parts += [_rich_table(table) for table in report.tables if table.rows]
     if report.text:
-        console.print(Text(clean(report.text)))
+        parts.append(Text(clean(report.text)))
     if report.hint:
-        console.print(Text(clean(report.hint), style="dim"))
+        parts.append(Text(clean(report.hint), style="dim"))
+    for number, part in enumerate(parts):
+        if number:
+            console.print()
+        console.print(part)
 
 
 def _rich_table(table: Table) -> RichTable:

@@ -102,9 +102,9 @@ def test_the_tables_in_both_themes(sharp_page):
             animations="disabled",
             clip={
                 "x": boxes[0]["x"],
-                "y": top - 4,
+                "y": top,
                 "width": boxes[0]["width"],
-                "height": min(bottom - top + 8, 1500 - top),
+                "height": min(bottom - top - 3, 1500 - top),
             },
         )
     page.theme("JupyterLab Light")

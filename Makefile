@@ -26,11 +26,13 @@ OLDEST_STAMP := .venv-oldest/.holds-test
 
 # Parallel tests: more workers than this make the timeouts of real kernels tight on small machines.
 WORKERS ?= 2
+# How many kernels the tests kill at random moments, see tests/integration/test_kill.py.
+KILLS ?= 200
 # Rooms whose tests must reach every line and branch, nearly: they hold the user's only copy.
 COVERED_ROOMS := model log store
 COVERAGE_FLOOR := 95
 
-.PHONY: help demo test lint types unit integration browser oldest bench docs-schema clean \
+.PHONY: help demo test lint types unit integration kill-test browser oldest bench docs-schema clean \
 	python system-packages
 
 help: ## list the targets
@@ -62,13 +64,17 @@ unit: $(DEV_STAMP) system-packages ## unit and fault tests, with the coverage of
 	[ -z "$$low" ] || { echo "Below the floor:$$low" >&2; exit 1; }
 
 integration: $(DEV_STAMP) system-packages ## real kernels and servers, newest versions
-	$(BIN)/python -m pytest -n $(WORKERS) -m "integration and not browser"
+	IPYSESSION_KILLS=$(KILLS) $(BIN)/python -m pytest -n $(WORKERS) -m "integration and not browser"
 
 browser: $(DEV_STAMP) system-packages ## real Chromium; one test at a time
 	$(BIN)/python -m pytest -m browser
 
+kill-test: $(DEV_STAMP) ## kill real kernels at random moments, KILLS=200 of them; a part of integration
+	IPYSESSION_KILLS=$(KILLS) $(BIN)/python -m pytest -n $(WORKERS) tests/integration/test_kill.py
+
+# The kills are there to find what depends on time, not on versions: a share of them does here.
 oldest: $(OLDEST_STAMP) system-packages ## integration tests with the oldest IPython and ipykernel
-	.venv-oldest/bin/python -m pytest -n $(WORKERS) -m "integration and not browser"
+	IPYSESSION_KILLS=40 .venv-oldest/bin/python -m pytest -n $(WORKERS) -m "integration and not browser"
 
 bench: $(DEV_STAMP) ## measurements, side by side with peers
 	$(BIN)/python -m benchmarks

@@ -234,10 +234,12 @@ class Sessions:
             damage_table(reading),
         ]
         summary = session.summary
+        replays = sum(step.replay_of is not None for step in session.steps)
         headline = (
             f"{summary.title} · {summary.id} · {summary.state}"
             + (f" ({summary.reason})" if summary.reason else "")
             + f" · {counted(summary.steps, 'step')} in {counted(summary.runs, 'run')}"
+            + (f", {counted(replays, 'replay')}" if replays else "")
             + (f" · {summary.notebook}" if summary.notebook else "")
         )
         return Report(session_document(reading, chosen), headline, tuple(tables))

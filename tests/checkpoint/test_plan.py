@@ -45,7 +45,12 @@ class Script:
             self.payloads.append(
                 p.CheckpointSaved(
                     step=number,
-                    groups=[p.SavedGroup(names=[n], size=10, inline="") for n in saved],
+                    groups=[
+                        p.SavedGroup(
+                            names=n.split("="), size=10, inline="", plain=bool(more.get("plain"))
+                        )
+                        for n in saved
+                    ],
                     skipped=[p.SkippedGroup(names=[n], reason="too large") for n in skipped],
                     unchanged=list(unchanged),
                     deleted=list(deleted),
@@ -160,3 +165,32 @@ def test_a_slice_keeps_in_place_changes_and_re_runs():
     """Two appends are two steps."""
     script = Script().step(["n"]).step([], ["n"]).step([], ["n"]).step(["m"], ["n"], skipped=["m"])
     assert [step.number for step in slice_for(script.session(), "m", 4)] == [1, 2, 3, 4]
+
+
+def test_what_cannot_change_stays_as_it_was_when_a_step_only_reads_it():
+    """``!echo {x}`` leaves nothing to save: that makes no ``x`` stale, and no replay repeat it."""
+    wrote = [FileUse(path="/tmp/out", action="written")]
+    script = Script().step(["x"], plain=True)
+    script.step([], ["x"], no_checkpoint=True, files=wrote)
+    script.step(["y"], ["x"], skipped=["y"])
+    plan = make_plan(script.session())
+    assert actions(plan) == {"x": Action.LOAD, "y": Action.REPLAY}
+    assert plan.replays == (1, 3), "what only read x made nothing of y"
+
+
+def test_what_an_unsaved_step_did_to_a_name_it_did_to_all_that_share_its_object():
+    """Killed after ``b.append(1)``, where ``b is a``: the saved ``a`` is not the newest."""
+    script = Script().step(["a", "b"], saved=["a=b"]).step([], ["b"], no_checkpoint=True)
+    plan = make_plan(script.session())
+    assert actions(plan) == {"a": Action.REPLAY, "b": Action.REPLAY}
+    assert plan.replays == (1, 2)
+
+
+def test_a_slice_follows_an_object_through_all_of_its_names():
+    """``total`` rests on ``a``, which was changed by the name ``b``."""
+    script = Script().step(["a", "b"], saved=["a=b"]).step([], ["b"], saved=["a=b"])
+    script.step(["total"], ["a"], skipped=["total"])
+    assert [step.number for step in slice_for(script.session(), "total", 3)] == [1, 2, 3]
+    script = Script().step(["a", "b"], saved=["a=b"]).step([], ["b"], skipped=["a", "b"])
+    script.step(["total"], ["a"], skipped=["total"])
+    assert [step.number for step in slice_for(script.session(), "total", 3)] == [1, 2, 3]

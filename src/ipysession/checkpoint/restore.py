@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ipysession.checkpoint import hidden, pickling
 from ipysession.checkpoint.plan import Action, NamePlan, Plan, ReplayPolicy, plan_replay, walk
 from ipysession.checkpoint.replay import replay_cell
+from ipysession.checkpoint.saver import type_name
 from ipysession.errors import SessionError
 from ipysession.model import Outcome
 
@@ -237,8 +238,8 @@ class Restorer:
             self._tell(name, How.LOST, plan, reason)
 
     def _tell(self, name: str, how: How, plan: NamePlan, note: str) -> None:
-        kind = type(self._namespace[name]).__name__ if how is not How.LOST else plan.type
-        self._result.names.append(Restored(name, how, plan.step, plan.type or kind, note))
+        kind = plan.type if how is How.LOST else type_name(self._namespace[name])
+        self._result.names.append(Restored(name, how, plan.step, kind, note))
 
     # -- what is no variable -----------------------------------------------------------
 

@@ -211,7 +211,7 @@ class Checkpointer:
             stop=stop,
         )
         data = b"".join(chunks)
-        types = {name: _type_name(value) for name, value in values.items()}
+        types = {name: type_name(value) for name, value in values.items()}
         return PickledGroup(types, data, blob_name(data), time.perf_counter() - started)
 
     def store(self, pickled: PickledGroup) -> tuple[SavedGroup, list[str]]:
@@ -262,7 +262,8 @@ class Checkpointer:
         )
 
 
-def _type_name(value: Any) -> str:
+def type_name(value: Any) -> str:
+    """A value's type as people say it: ``list``, ``pandas.DataFrame``."""
     kind = type(value)
     return (
         kind.__name__

@@ -94,6 +94,8 @@ def open_regular(path: Path) -> BinaryIO:
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of ``data``; a full disk shows as OSError, never as a short write."""
     view = memoryview(data)
+    if view.nbytes:
+        view = view.cast("B")  # what was written counts in bytes, an item may have more
     while view.nbytes:
         view = view[os.write(descriptor, view) :]
 

@@ -61,6 +61,7 @@ FORMS = {
         "sk-" + made(48),
         "sk-proj-" + made(40) + "_" + made(20),
         "sk-svcacct-" + made(40),
+        "sk-proj-" + "-".join([made(8)] * 6),
     ],
     "anthropic-key": ["sk-ant-api03-" + made(93) + "AA"],
     "huggingface-token": ["hf_" + made(34)],
@@ -266,6 +267,7 @@ class TestConnectionStrings:
             "postgresql://user:%s@host/db",
             "postgresql://user:***@host/db",
             r"re.compile(r'://[^:]+:([^@]+)@')",
+            r"re.compile(r'://user:([^@]+)@')",
             "file:///home/bob/x:y@z",
         ],
     )
@@ -366,6 +368,39 @@ class TestNamesWithALiteral:
     def test_token(self, text):
         """A token is taken out where a machine made it: people say token for words, too."""
         assert redacted(text.format(made(20))) == text.format("[redacted:token]")
+
+    @pytest.mark.parametrize("name", sorted(DEFAULT_NAMES))
+    def test_every_name(self, name):
+        """Each of the names is known, in every spelling and with anything before it."""
+        first, *rest = name.split("_")
+        camel = first + "".join(word.capitalize() for word in rest)
+        for spelled in (
+            name,
+            name.upper(),
+            name.replace("_", "-"),
+            camel,
+            "my_" + name,
+            "x." + name,
+        ):
+            assert "a1b2c3" not in redacted(f'"{spelled}": "a1b2c3"')
+
+    @pytest.mark.parametrize(
+        ("stays", "goes"),
+        [
+            ('token="ab12c"', 'token="abc12d"'),
+            ('token="abcdefghijklmno"', 'token="abcdefghijklmnop"'),
+            ("password=123", "password=1234"),
+            ('private_key="/x/y1"', 'password="/x/y1"'),
+            ("said password: swordfish", "password: swordfish"),
+            ("    password: PasswordType", "    password: passwordtype"),
+            ('print("password=") + x', 'f("a", {"password": ") + x"})'),
+            ('tool "--token" x1', "tool --token x1y2z3"),
+        ],
+    )
+    def test_limits(self, stays, goes):
+        """Where the line is drawn."""
+        assert redacted(stays) == stays
+        assert "[redacted:" in redacted(goes)
 
     def test_braces(self):
         """Braces are fields in an f-string only, and brackets that close belong to the value."""

@@ -147,6 +147,20 @@ def test_replaying_can_be_ruled_out():
     assert "step 1" in plan.names[0].reason
 
 
+def test_a_step_whose_source_lost_a_secret_is_never_replayed():
+    """What would run is not what ran, also with ``--replay=all``."""
+    script = Script().step(["x"], skipped=["x"])
+    started = next(i for i, made in enumerate(script.payloads) if made.type == "step.started")
+    script.payloads[started] = p.StepStarted(
+        step=1, source="x = login('[redacted:password]')", redacted={"password": 1}
+    )
+    for policy in ReplayPolicy:
+        plan = make_plan(script.session(), replay=policy)
+        assert actions(plan)["x"] is Action.GIVE_UP
+    assert "held a secret" in make_plan(script.session()).names[0].reason
+    assert make_plan(script.session()).blocked[0].step == 1
+
+
 def test_deleted_names_stay_deleted():
     """``del x`` is part of the state."""
     session = Script().step(["x", "y"]).step(deleted=["x"]).session()

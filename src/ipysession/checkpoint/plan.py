@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ipysession.model import Session, Step
 
 
+_REDACTED = "[redacted:"
+"""Stands in a source where a secret was taken out: what would run is not what ran."""
+
+
 class ReplayPolicy(StrEnum):
     """Which steps a resume may run again."""
 
@@ -298,6 +302,13 @@ def plan_replay(
         return NamePlan(name, Action.GIVE_UP, until, reason=reason)
     if not steps:
         reason = f"{why}, and no recorded step made it"
+        return NamePlan(name, Action.GIVE_UP, until, reason=reason)
+    secret = [step for step in steps if step.redacted and _REDACTED in step.python]
+    for step in secret:
+        blocked[step.number] = Blocked(step.number, step.source, ("held a secret, now taken out",))
+    if secret:
+        told = ", ".join(f"step {step.number}" for step in secret[:3])
+        reason = f"{why}, and the source of {told} held a secret that was not recorded"
         return NamePlan(name, Action.GIVE_UP, until, reason=reason)
     if policy is ReplayPolicy.SAFE:
         unsafe = [step for step in steps if step.provenance.outside]

@@ -37,7 +37,8 @@ def held(path):
 
 
 def _me() -> Holder:
-    started = lock_module._started(psutil.Process())
+    started = lock_module._started(os.getpid())
+    assert started is not None
     return Holder(os.getpid(), started, *lock_module._here())
 
 
@@ -196,6 +197,7 @@ class TestWhoeverHoldsIt:
         assert holder.started == pytest.approx(psutil.Process().create_time())
         assert holder.space == ""
         assert not holder._replace(started=1.0).lives()
+        assert not holder._replace(pid=-1).lives()
         lock.release()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -109,6 +110,25 @@ class TestFolder:
             with pytest.raises(InvalidSessionId):
                 verb(bad)
         assert store.ids() == ids
+
+
+class TestReading:
+    """A whole session."""
+
+    @pytest.mark.parametrize("collects", [True, False])
+    def test_the_users_garbage_collection_is_as_it_was(self, store, ids, monkeypatch, collects):
+        """It rests while a session is read, also where reading fails."""
+        try:
+            if not collects:
+                gc.disable()
+            store.folder(ids[0]).read()
+            assert gc.isenabled() is collects
+            monkeypatch.setattr("ipysession.store.folder.fold", None)
+            with pytest.raises(TypeError):
+                store.folder(ids[0]).read()
+            assert gc.isenabled() is collects
+        finally:
+            gc.enable()
 
 
 class TestListing:

@@ -5,8 +5,10 @@ A session folder stands alone: copied elsewhere, it is still the session.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from ipysession.model import Session, SessionState, Summary, SummaryFold, fold
 from ipysession.store.lock import living_holder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ipysession.model import Record
@@ -46,6 +49,20 @@ class Reading:
         return self.contents.damage
 
 
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Reading makes a hundred objects per step and no garbage: Python's collector would go over
+    them again and again, which takes more than half the time of opening a long session.
+    """
+    enabled = gc.isenabled()
+    try:
+        gc.disable()
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class SessionFolder:
     """The files of one session; nothing is kept open."""
 
@@ -70,10 +87,11 @@ class SessionFolder:
         the log still holds all that the signed head in ``session.json`` promises.
         """
         alive = self.writer() is not None
-        contents = self.read_contents(key)
-        if alive:
-            contents = _without_growing_end(contents, max(self.segment_sizes(), default=""))
-        session = fold(contents.records, alive=alive, fallback_id=self.id)
+        with _no_collections():
+            contents = self.read_contents(key)
+            if alive:
+                contents = _without_growing_end(contents, max(self.segment_sizes(), default=""))
+            session = fold(contents.records, alive=alive, fallback_id=self.id)
         return Reading(session, contents, self.blobs)
 
     def read_contents(self, key: bytes | None = None) -> LogContents:

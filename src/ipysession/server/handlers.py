@@ -21,6 +21,7 @@ from tornado import web
 from ipysession.documents import session_document, summary_document
 from ipysession.errors import InvalidRequest, SessionError
 from ipysession.report import to_json
+from ipysession.server.openapi import openapi_document
 from ipysession.server.problems import PROBLEM_JSON, problem
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def routes(base_url: str, sessions: Sessions, kernels: Kernels) -> list[Route]:
     """All routes, below the server's ``base_url``."""
     given = {"sessions": sessions, "kernels": kernels}
     handlers: dict[str, type[_Handler]] = {
+        "openapi.json": OpenApiHandler,
         "sessions": SessionsHandler,
         # Anything but a slash: the handler refuses what is no id, and says so.
         "sessions/([^/]+)": SessionHandler,
@@ -86,6 +88,16 @@ class _Handler(APIHandler):
             self.log.warning("%s %s: %s", self.request.method, self.request.path, value)
         else:
             super().log_exception(typ, value, tb)
+
+
+class OpenApiHandler(_Handler):
+    """``GET openapi.json``: what there is."""
+
+    @web.authenticated
+    @authorized("read", resource=RESOURCE)  # type: ignore[untyped-decorator]
+    async def get(self) -> None:
+        """The OpenAPI document."""
+        await self.answer(openapi_document())
 
 
 class SessionsHandler(_Handler):

@@ -1,0 +1,421 @@
+"""What the routes answer, as classes that the OpenAPI document is made of.
+
+The documents themselves come from `ipysession.documents` and `ipysession.sessions`; the tests
+hold every answer against these.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from ipysession.checkpoint.plan import ReplayPolicy
+from ipysession.model import Outcome, SessionState, Summary
+from ipysession.model.payloads import StepError
+from ipysession.model.provenance import FileUse, Provenance
+from ipysession.model.session import Note, Run, Transition
+from ipysession.server.requests import OfferResume
+
+Output = dict[str, Any]
+"""An nbformat output."""
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457). Rely on ``type``; ``detail`` is what a magic prints."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class ConfirmationNeeded(Problem):
+    """Nothing was deleted: ask again with ``?confirm=``."""
+
+    type: Literal["urn:ipysession:problem:confirmation-needed"]
+    confirm: str
+    session: Summary
+    bytes: int
+
+
+class Kernel(BaseModel):
+    """A kernel of this server."""
+
+    id: str
+    alive: bool
+    """Whether its process runs. It may record another session by now: `state` tells."""
+    notebook: str | None
+    """The notebook's path in the file system."""
+    path: str | None
+    """The notebook's path in this server."""
+
+
+class SessionEntry(Summary):
+    """A session in a listing."""
+
+    kernel: Kernel | None
+    current_notebook: str | None
+    """Where the notebook lies now, in the file system."""
+    path: str | None = None
+    """The same in this server; None where it lies outside."""
+    bytes: int | None = None
+    """What the session takes on the disk."""
+    resumable: bool = False
+
+
+class SessionPage(BaseModel):
+    """A page of a listing."""
+
+    sessions: list[SessionEntry]
+    next: str | None
+    """The ``after`` of the next page; None on the last one."""
+    total: int
+    """How many match, on all pages."""
+
+
+class StepEntry(BaseModel):
+    """A step."""
+
+    number: int
+    run: int
+    parent: int | None = None
+    source: str
+    transformed: str | None = None
+    cell_id: str | None = None
+    notebook: str | None = None
+    execution_count: int | None = None
+    store_history: bool = True
+    replay_of: int | None = None
+    started: datetime
+    finished: datetime | None
+    duration: float | None
+    """Seconds."""
+    outcome: Outcome
+    error: StepError | None
+    provenance: Provenance
+    redacted: dict[str, int]
+    output_count: int
+    outputs: list[Output] | None = None
+    """None where they were not asked for."""
+
+
+class StepPage(BaseModel):
+    """A page of a session's steps."""
+
+    steps: list[StepEntry]
+    next: int | None
+    """The ``after`` of the next page; None on the last one."""
+    total: int
+
+
+class SessionFile(FileUse):
+    """A file that the session's steps read or wrote, as its last use left it."""
+
+    steps: list[int]
+    """The steps that did."""
+
+
+class SessionDetails(BaseModel):
+    """What a session's page shows besides its steps."""
+
+    runs: list[Run]
+    """Each with the environment that it ran in."""
+    notes: list[Note]
+    transitions: list[Transition]
+    files: list[SessionFile]
+    damage: list[str]
+    contradictions: list[str]
+    unknown_types: list[str]
+
+
+class SessionDocument(SessionEntry):
+    """One session."""
+
+    details: SessionDetails
+
+
+class Variable(BaseModel):
+    """A variable after a step, as it was saved; nothing is unpickled for it."""
+
+    name: str
+    type: str = ""
+    step: int
+    """The step that its value comes from."""
+    bytes: int | None = None
+    shape: list[int] | None = None
+    length: int | None = None
+    preview: str | None = None
+    """A short text of the value, secrets taken out; None where there is none."""
+    saved: bool
+    reason: str = ""
+    """Why it was not saved."""
+
+
+class Variables(BaseModel):
+    """The variables after a step."""
+
+    session: str
+    step: int | None
+    variables: list[Variable]
+
+
+class GraphStep(BaseModel):
+    """A step as a node of the graph."""
+
+    step: int
+    cell_id: str | None = None
+    execution_count: int | None = None
+    outcome: Outcome
+    title: str
+    """The first line of its source."""
+    binds: list[str] = []
+    stale: bool = False
+    """Something that it used was made anew since."""
+    marked: bool = False
+    """It is needed for the names that were asked for."""
+
+
+class GraphEdge(BaseModel):
+    """One step used what another made."""
+
+    source: int
+    """The step that made it."""
+    target: int
+    """The step that used it."""
+    names: list[str]
+    kind: str = "name"
+    """``name``, ``file`` or another way in which a step can depend on one."""
+
+
+class GraphDocument(BaseModel):
+    """The lineage of a session's steps."""
+
+    session: str
+    steps: list[GraphStep]
+    edges: list[GraphEdge]
+
+
+class CellVersion(BaseModel):
+    """A cell as it ran once."""
+
+    step: int
+    source: str
+    outcome: Outcome
+    execution_count: int | None = None
+    started: datetime
+    duration: float | None = None
+    diff: str
+    """A unified diff from the version before; empty for the first and for a mere repetition."""
+
+
+class CellHistory(BaseModel):
+    """The versions of a cell, oldest first."""
+
+    cell_id: str | None
+    versions: list[CellVersion]
+
+
+class History(BaseModel):
+    """The versions of cells."""
+
+    session: str
+    cells: list[CellHistory]
+
+
+class CellDifference(BaseModel):
+    """A cell in two sessions."""
+
+    kind: Literal["same", "changed", "added", "removed"]
+    left: int | None
+    """The step in this session."""
+    right: int | None
+    """The step in the other session."""
+    left_source: str | None
+    right_source: str | None
+    diff: str
+
+
+class NameDifference(BaseModel):
+    """A variable in two sessions."""
+
+    name: str
+    left: str | None
+    right: str | None
+
+
+class EnvironmentDifference(BaseModel):
+    """What differs in the environments."""
+
+    what: str
+    then: str
+    now: str
+
+
+class Diff(BaseModel):
+    """Two sessions beside each other."""
+
+    session: str
+    other: str
+    cells: list[CellDifference]
+    variables: list[NameDifference]
+    environment: list[EnvironmentDifference]
+
+
+class PlannedName(BaseModel):
+    """What a resume would do for a variable."""
+
+    name: str
+    action: str
+    step: int
+    type: str
+    size: int | None
+    reason: str
+    replays: list[int]
+
+
+class BlockedStep(BaseModel):
+    """A step that would not be run again."""
+
+    step: int
+    source: str
+    effects: list[str]
+
+
+class ResumePlan(BaseModel):
+    """What a resume would do."""
+
+    session: str
+    names: list[PlannedName]
+    replays: list[int]
+    blocked: list[BlockedStep]
+    bytes: int
+    replay_seconds: float
+    died_in: int | None
+    cwd: str | None
+    differences: list[EnvironmentDifference]
+
+
+class Resumed(BaseModel):
+    """How a resume went."""
+
+    session: str
+    kernel_id: str
+    said: str
+    """The headline that the magic shows."""
+    restored: list[str]
+    replayed: list[str]
+    lost: dict[str, str]
+    """Name → why."""
+    notes: list[str]
+    seconds: float
+
+
+class Exported(BaseModel):
+    """An export that was written to ``path``."""
+
+    session: str
+    path: str
+    """In this server, as in its contents API."""
+    said: str
+    kept: list[int]
+    dropped: list[dict[str, Any]]
+    verified: bool | None
+    """None where it was not to be verified."""
+
+
+class Deleted(BaseModel):
+    """A session that is gone."""
+
+    session: str
+    bytes: int
+
+
+class Storage(BaseModel):
+    """What the store takes."""
+
+    path: str
+    sessions: int
+    bytes: int
+    free: int
+    """Bytes free on the disk."""
+    by_state: dict[str, int]
+    """Bytes by the sessions' states."""
+    largest: list[Summary]
+
+
+class Settings(BaseModel):
+    """What kernels, server and shell have agreed on."""
+
+    offer_resume: OfferResume
+    auto_load: bool
+    """Every new kernel records."""
+    formats: dict[str, str]
+    """What can be exported: suffix → what it is."""
+    replay: list[ReplayPolicy] = list(ReplayPolicy)
+
+
+class RestorableCell(BaseModel):
+    """A cell whose recorded outputs are newer than the file's."""
+
+    cell_id: str
+    step: int
+    same_source: bool
+    """Whether the cell in the file still has the source that ran."""
+    source: str
+    execution_count: int | None
+    outcome: Outcome
+    finished: datetime | None
+    outputs: list[Output]
+
+
+class Restorable(BaseModel):
+    """The outputs that a notebook can get back."""
+
+    path: str
+    session: str | None
+    cells: list[RestorableCell]
+
+
+class Recording(BaseModel):
+    """The session that the notebook's kernel records."""
+
+    session: str
+    title: str
+    state: SessionState
+    steps: int
+    updated: datetime
+    trouble: str | None = None
+    """What is wrong with the recording, if anything is."""
+
+
+class Resumable(BaseModel):
+    """The session of a notebook that can be resumed."""
+
+    session: str
+    title: str
+    state: SessionState
+    reason: str
+    steps: int
+    variables: int
+    bytes: int
+    seconds: float
+    """How long it will take, as far as can be told."""
+    updated: datetime
+    age: float
+    """Seconds since the last record."""
+    said: str
+    """The sentence that offers it."""
+
+
+class NotebookDocument(BaseModel):
+    """What there is for a notebook."""
+
+    path: str
+    kernel_id: str | None
+    recording: Recording | None
+    resumable: Resumable | None
+    restorable: int
+    """How many cells have recorded outputs that are newer than the file's."""
+    offer_resume: OfferResume

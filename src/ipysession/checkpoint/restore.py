@@ -7,7 +7,6 @@ replay may pass through older values of names that were saved later.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import time
@@ -15,11 +14,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from ipysession.checkpoint import hidden, pickling
+from ipysession.checkpoint import hidden
+from ipysession.checkpoint.load import load_group
 from ipysession.checkpoint.plan import Action, NamePlan, Plan, ReplayPolicy, plan_replay, walk
 from ipysession.checkpoint.replay import replay_cell
 from ipysession.checkpoint.saver import type_name
-from ipysession.errors import SessionError
 from ipysession.model import Outcome
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class Restorer:
         groups: list[list[str]] = []
         for load in self._plan.loads:
             try:
-                values = self._load(load.group)
+                values = load_group(load.group, self._blobs, self._namespace)
             except Exception as error:  # noqa: BLE001 - unpickling runs code that may raise anything
                 self._replan(
                     load, f"it could not be loaded: {type(error).__name__}: {error}", plans
@@ -126,17 +125,6 @@ class Restorer:
             groups.append(list(load.wanted))
         self._recorder.adopt_groups(groups)
         return staged, plans
-
-    def _load(self, group: SavedGroup) -> dict[str, Any]:
-        if group.inline is not None:
-            data = base64.b64decode(group.inline)
-        elif group.blob is not None:
-            data = self._blobs.get(group.blob)
-        else:
-            message = "its record names no data"
-            raise SessionError(message)
-        values: dict[str, Any] = pickling.loads(data, self._namespace)
-        return values
 
     def _replan(self, load: Load, reason: str, plans: dict[str, NamePlan]) -> None:
         for name in load.wanted:
@@ -251,7 +239,9 @@ class Restorer:
                 self._note(f"the working directory {cwd} could not be entered: {error.strerror}")
         if state is not None:
             try:
-                missing = hidden.write_random_states(self._load(state))
+                missing = hidden.write_random_states(
+                    load_group(state, self._blobs, self._namespace)
+                )
             except Exception as error:  # noqa: BLE001 - from a blob: it may be damaged in any way
                 self._note(f"the random states could not be restored: {error}")
             else:

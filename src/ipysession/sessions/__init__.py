@@ -1,0 +1,21 @@
+"""The verbs, once, for all faces and for ``import ipysession``.
+
+Each verb takes plain arguments and answers with a `Report`: data for programs, a headline
+and tables for people. The faces (magics, shell, server) translate and hold no logic.
+Verbs that need a recording kernel are in `ipysession.live`.
+"""
+
+from __future__ import annotations
+
+from ipysession.sessions.changing import ChangingVerbs
+from ipysession.sessions.exporting import ExportingVerbs
+from ipysession.sessions.finding import MAX_PAGE, RESUMABLE, Page
+from ipysession.sessions.reading import ReadingVerbs
+
+__all__ = ["MAX_PAGE", "RESUMABLE", "Page", "Sessions"]
+
+
+class Sessions(ReadingVerbs, ExportingVerbs, ChangingVerbs):
+    """The verbs over one store. ``live`` is the session that this process records, if any:
+    the default of every verb is then that one, else ``latest``.
+    """

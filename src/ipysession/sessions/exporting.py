@@ -1,0 +1,56 @@
+"""Exporting a session as a clean notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ipysession.documents import counted
+from ipysession.report import Report, Table
+from ipysession.sessions.finding import Finding
+
+if TYPE_CHECKING:
+    from ipysession.export import ExportOptions
+
+
+class ExportingVerbs(Finding):
+    """The verb that hands a session over."""
+
+    def export(
+        self,
+        reference: str | None = None,
+        *,
+        output: str | None = None,
+        options: ExportOptions | None = None,
+    ) -> Report:
+        """Write a session as a clean notebook. ``output`` defaults to its title."""
+        # Imported when it is wanted: nbformat takes longer than all the rest of %load_ext.
+        from ipysession.export import ExportOptions, export_session
+
+        options = options or ExportOptions()
+        reading = self.read(reference)
+        name = output or f"{_file_name(reading.session.summary.title)}-clean.ipynb"
+        result = export_session(reading, Path(name), options)
+        dropped = tuple((str(d.step), d.reason) for d in result.dropped)
+        data: dict[str, Any] = {
+            "session": reading.session.id,
+            "path": str(result.path),
+            "kept": list(result.kept),
+            "dropped": [{"step": d.step, "reason": d.reason} for d in result.dropped],
+            "verified": None,
+        }
+        said = "not verified"
+        failed = False
+        if result.verification is not None:
+            data["verified"] = result.verification.verdict == "verified"
+            data["verification"] = result.verification.document()
+            said = result.verification.summary
+            failed = options.verify and not data["verified"]
+        headline = f"{result.path}: {counted(len(result.kept), 'cell')}, {said}"
+        table = Table(("Step", "Left out because"), dropped, right=frozenset({"Step"}))
+        return Report(data, headline, (table,), failed=failed)
+
+
+def _file_name(title: str) -> str:
+    safe = "".join(char if char.isalnum() or char in " ._-" else "_" for char in title).strip(" .")
+    return safe or "session"

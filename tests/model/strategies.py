@@ -184,6 +184,7 @@ _FIELDS: dict[type[p.Payload], dict[str, st.SearchStrategy[Any]]] = {
     p.NoteAdded: {"text": texts(), "step": st.none() | _number},
     p.ArtifactSaved: {"name": texts(), "blob": texts(), "size": st.integers(0, 2**70)},
     p.BranchCreated: {"session": texts(), "step": _number},
+    p.SessionMoved: {"step": _number, "left": st.none() | _number},
 }
 
 

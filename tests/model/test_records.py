@@ -140,6 +140,7 @@ def test_a_record_types_first_words_are_those_of_the_glossary():
         "note.added",
         "artifact.saved",
         "branch.created",
+        "session.moved",
     ]
 
 

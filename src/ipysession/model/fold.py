@@ -201,12 +201,14 @@ class _SessionFold(SummaryFold):
         self.transitions: list[Transition] = []
         self.checkpoints: list[p.CheckpointSaved] = []
         self.unknown: list[str] = []
+        self.head: int | None = None
         self._handlers |= {
             p.StepOutput: self._step_output,
             p.StepEffects: self._step_effects,
             p.CheckpointSaved: self._checkpoint_saved,
             p.RunEnded: self._run_ended,
             p.NoteAdded: self._note_added,
+            p.SessionMoved: self._moved,
             p.UnknownPayload: self._unknown,
         }
 
@@ -216,6 +218,8 @@ class _SessionFold(SummaryFold):
             self.problems.append(f"record {record.seq}: step {payload.step} starts twice")
         else:
             self.drafts[payload.step] = _StepDraft(payload, record)
+            if payload.replay_of is None:
+                self.head = payload.step
 
     def _draft(self, record: Record, step: int) -> _StepDraft | None:
         draft = self.drafts.get(step)
@@ -267,6 +271,12 @@ class _SessionFold(SummaryFold):
     def _note_added(self, record: Record, payload: p.NoteAdded) -> None:
         self.notes.append(Note(text=payload.text, step=payload.step, time=record.time))
 
+    def _moved(self, record: Record, payload: p.SessionMoved) -> None:
+        if payload.step and payload.step not in self.drafts:
+            self.problems.append(f"record {record.seq}: there is no step {payload.step} to go to")
+        else:
+            self.head = payload.step
+
     def _transition(self, record: Record, payload: p.Payload) -> None:
         before = self.state
         super()._transition(record, payload)
@@ -299,6 +309,7 @@ def fold(records: Iterable[Record], *, alive: bool = False, fallback_id: str = "
         checkpoints=tuple(parts.checkpoints),
         unknown=tuple(parts.unknown),
         problems=tuple(parts.problems),
+        head=parts.head,
     )
 
 

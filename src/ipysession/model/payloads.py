@@ -71,6 +71,8 @@ class StepStarted(Payload):
     type: ClassVar[str] = "step.started"
     step: int
     parent: int | None = None
+    """The step that it grew from; 0 is the beginning. None where the log does not tell: then it
+    is the step before."""
     source: str
     transformed: str | None = None
     """The Python that IPython made of the source; None where they are the same."""
@@ -255,6 +257,16 @@ class BranchCreated(Payload):
     step: int
 
 
+class SessionMoved(Payload):
+    """The user went to another step of the session: the next step grows from there."""
+
+    type: ClassVar[str] = "session.moved"
+    step: int
+    """0 is the beginning, before the first step."""
+    left: int | None = None
+    """The step that the session stood on before."""
+
+
 class UnknownPayload(Frozen):
     """The payload of a record whose type or format version this reader does not know."""
 
@@ -284,6 +296,7 @@ PAYLOADS: dict[str, type[Payload]] = {
         NoteAdded,
         ArtifactSaved,
         BranchCreated,
+        SessionMoved,
     )
 }
 """Every record type of format version 1, in the order in which the docs list them."""

@@ -22,6 +22,7 @@ class Step(Frozen):
     """1, 2, 3 … in the session; the word that users type for a step."""
     run: int
     parent: int | None = None
+    """The step that it grew from; see `ipysession.model.tree` for 0 and None."""
     source: str
     transformed: str | None = None
     cell_id: str | None = None
@@ -119,6 +120,8 @@ class Session(Frozen):
     unknown: tuple[str, ...] = ()
     """Types of records that this reader does not know."""
     problems: tuple[str, ...] = ()
+    head: int | None = None
+    """The step that the session stands on; see `ipysession.model.tree`."""
     """Records that contradict the state machine, in words; the log was damaged or forged."""
 
     @property

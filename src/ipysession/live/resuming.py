@@ -1,117 +1,28 @@
-"""The verbs that need a kernel that records: status, resume, pause, continue, complete.
-
-`LiveSessions` has all verbs of `ipysession.sessions` besides; its default is the kernel's
-own session.
-"""
+"""Bringing a session back into this kernel."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint.differences import environment_differences
 from ipysession.checkpoint.plan import ReplayPolicy
 from ipysession.checkpoint.restore import How, Restorer
-from ipysession.documents import (
-    blocked_table,
-    differences_table,
-    plan_report,
-    summary_document,
-    untrusted_steps,
-)
+from ipysession.documents import blocked_table, differences_table, plan_report, untrusted_steps
 from ipysession.errors import InvalidTransition, ResumeRefused, SessionBusy, SessionNotFound
+from ipysession.live.kernel import KernelSessions
 from ipysession.model import SessionState
-from ipysession.record import cells
-from ipysession.report import Report, Table, ago, byte_size, duration, first_line
-from ipysession.sessions import RESUMABLE, Sessions
+from ipysession.report import Report, Table, byte_size, duration, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipysession.checkpoint.plan import Plan
     from ipysession.checkpoint.restore import ResumeResult
-    from ipysession.model import Session, Summary
-    from ipysession.record.recorder import Recorder
-    from ipysession.store import SessionWriter
-
-_LOOK_BACK = 50
-"""So many of the newest sessions are looked at for one that can be resumed."""
+    from ipysession.model import Session
 
 
-class LiveSessions(Sessions):
-    """The verbs inside a kernel that records."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__(recorder.store)
-        self.recorder = recorder
-
-    @property
-    def live(self) -> SessionWriter | None:
-        """The session that this kernel is recording."""
-        return self.recorder.writer
-
-    def status(self) -> Report:
-        """What is being recorded, and where."""
-        writer = self.live
-        if writer is None:
-            earlier = self.resumable()
-            data: dict[str, Any] = {
-                "recording": not self.recorder.paused,
-                "session": None,
-                "store": str(self.store.path),
-                "resumable": None if earlier is None else earlier.id,
-            }
-            headline = "Recording · the session begins with the next cell"
-            return Report(data, headline, hint="" if earlier is None else offer(earlier))
-        summary = writer.summary()
-        waiting = writer.log.waiting
-        data = {
-            "recording": not self.recorder.paused,
-            "session": summary_document(summary),
-            "store": str(self.store.path),
-            "path": str(writer.folder.path),
-            "records_waiting": waiting,
-            "resumable": None,
-        }
-        rows = [
-            ("Session", f"{summary.id} “{summary.title}”"),
-            ("State", str(summary.state)),
-            ("Steps", f"{summary.steps} ({summary.failures} failed)"),
-            ("Cells ran", duration(summary.cell_seconds)),
-            ("Run", str(summary.runs)),
-            ("Kept in", str(writer.folder.path)),
-        ]
-        if summary.notebook:
-            rows.insert(1, ("Notebook", summary.notebook))
-        if waiting:
-            rows.append(("Waiting for the disk", f"{waiting} records"))
-        unsaved = self.recorder.waiting_to_be_saved
-        if unsaved:
-            rows.append(("Waiting to be saved", ", ".join(unsaved)))
-        data["waiting_to_be_saved"] = unsaved
-        what = "Paused" if self.recorder.paused else "Recording"
-        headline = f"{what} · {summary.title} · step {writer.last_step}"
-        return Report(data, headline, (Table(("", " "), tuple(rows)),))
-
-    def resumable(self) -> Summary | None:
-        """The newest session of this notebook that can be resumed here, or None.
-
-        Where no notebook is known: the newest of the same kind of frontend in this folder.
-        """
-        notebook = cells.notebook_path(self.recorder.shell.user_ns)
-        key = self.store.key()
-        own = self.live.id if self.live is not None else None
-        for session_id in reversed(self.store.ids()[-_LOOK_BACK:]):
-            if session_id == own:
-                continue
-            summary = self.store.folder(session_id).summary(key)
-            if notebook is not None:
-                fits = summary.notebook == notebook
-            else:
-                fits = summary.notebook is None and summary.cwd == os.getcwd()  # noqa: PTH109
-            if fits:
-                return summary if summary.state in RESUMABLE and summary.steps else None
-        return None
+class Resuming(KernelSessions):
+    """Going on in a session whose kernel is gone."""
 
     def resume(
         self,
@@ -182,38 +93,6 @@ class LiveSessions(Sessions):
             "%session list and say: %session resume ID"
         )
         raise SessionNotFound(message)
-
-    def pause(self) -> Report:
-        """Stop recording until ``continue``."""
-        self.recorder.pause("paused by the user")
-        session = self.recorder.recording().id
-        data = {"session": session, "state": "paused"}
-        return Report(data, f"paused {session}; cells are not recorded")
-
-    def go_on(self) -> Report:
-        """Record again."""
-        self.recorder.go_on()
-        session = self.recorder.recording().id
-        return Report({"session": session, "state": "running"}, f"recording {session} again")
-
-    def complete(self) -> Report:
-        """Close the session for good; the next cell begins a new one."""
-        session = self.recorder.complete("completed by the user")
-        return Report({"session": session, "state": "completed"}, f"{session} is completed")
-
-
-def offer(summary: Summary) -> str:
-    """The sentence that offers to bring an earlier session back."""
-    how = (
-        "ended when its kernel died"
-        if summary.state is SessionState.INTERRUPTED or "died" in summary.reason
-        else "ended"
-    )
-    steps = f"{summary.steps} step{'' if summary.steps == 1 else 's'}"
-    return (
-        f"An earlier session of this notebook {how}, {steps}, {ago(summary.age)}. "
-        "Bring it back: %session resume"
-    )
 
 
 def _resume_report(session: Session, plan: Plan, result: ResumeResult, planned: Any) -> Report:

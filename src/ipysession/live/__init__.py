@@ -1,0 +1,15 @@
+"""The verbs that need a kernel that records: status, resume, pause, continue, complete.
+
+`LiveSessions` has all verbs of `ipysession.sessions` besides; its default is the kernel's
+own session. Each part is a file of its own.
+"""
+
+from ipysession.live.kernel import offer
+from ipysession.live.recording import Recording
+from ipysession.live.resuming import Resuming
+
+__all__ = ["LiveSessions", "offer"]
+
+
+class LiveSessions(Recording, Resuming):
+    """The verbs inside a kernel that records."""

@@ -110,7 +110,20 @@ _group = st.builds(
     size=st.integers(0, 10**20),
     inline=_maybe_text,
     blob=_maybe_text,
+    parts=st.lists(st.builds(p.SavedPart, size=st.integers(0, 10**20), pieces=_names), max_size=2),
+    table=_maybe_text,
     types=_versions,
+    previews=st.dictionaries(
+        texts(5),
+        st.builds(
+            p.Preview,
+            type=texts(),
+            size=st.none() | st.integers(0, 10**20),
+            shape=st.none() | st.lists(st.integers(0, 10**9), max_size=2),
+            text=_maybe_text,
+        ),
+        max_size=2,
+    ),
     seconds=_seconds,
 )
 events = st.lists(objects(), max_size=3)
@@ -169,11 +182,13 @@ _FIELDS: dict[type[p.Payload], dict[str, st.SearchStrategy[Any]]] = {
     p.CheckpointSaved: {
         "step": _number,
         "groups": st.lists(_group, max_size=2),
+        "changed": _names,
         "unchanged": _names,
         "skipped": st.lists(st.builds(p.SkippedGroup, names=_names, reason=texts()), max_size=2),
         "state": st.none() | _group,
         "seconds": _seconds,
     },
+    p.CheckpointsDropped: {"steps": st.lists(_number, max_size=3), "reason": texts()},
     p.SessionPaused: {"reason": texts()},
     p.SessionResumed: {"reason": texts()},
     p.SessionCompleted: {"reason": texts()},

@@ -130,6 +130,7 @@ def test_a_record_types_first_words_are_those_of_the_glossary():
         "step.finished",
         "step.effects",
         "checkpoint.saved",
+        "checkpoints.dropped",
         "session.paused",
         "session.resumed",
         "session.completed",

@@ -114,6 +114,8 @@ class _Status:
 @dataclass(slots=True)
 class _Walk:
     latest: dict[str, _Status] = field(default_factory=dict)
+    before: dict[str, _Status] = field(default_factory=dict)
+    """Where the value was saved of a name that was skipped since."""
     changed: dict[int, set[str]] = field(default_factory=dict)
     """The names that each step bound, deleted or may have changed."""
     saved_step: int = 0
@@ -170,8 +172,12 @@ class _Walk:
         return touched
 
     def take_late(self, step: int, saved: CheckpointSaved, *, trusted: bool) -> None:
-        """Groups of the step that were saved later."""
+        """What idle time found out of names that the step's own record skipped."""
         self._saved(step, saved, trusted=trusted)
+        for name in saved.unchanged:
+            before = self.before.get(name)
+            if before is not None:  # as it was last saved
+                self.latest[name] = before
 
     def _saved(self, step: int, saved: CheckpointSaved, *, trusted: bool) -> None:
         self.saved_step = step
@@ -181,6 +187,9 @@ class _Walk:
             self.state = saved.state
         for skipped in saved.skipped:
             for name in skipped.names:
+                known = self.latest.get(name)
+                if known is not None and known.group is not None:
+                    self.before[name] = known
                 self.latest[name] = _Status(step, None, skipped.reason, skipped.names)
         for group in saved.groups:
             partners = () if group.plain else group.names

@@ -200,12 +200,14 @@ class _SessionFold(SummaryFold):
         self.notes: list[Note] = []
         self.transitions: list[Transition] = []
         self.checkpoints: list[p.CheckpointSaved] = []
+        self.dropped: set[int] = set()
         self.unknown: list[str] = []
         self.head: int | None = None
         self._handlers |= {
             p.StepOutput: self._step_output,
             p.StepEffects: self._step_effects,
             p.CheckpointSaved: self._checkpoint_saved,
+            p.CheckpointsDropped: self._checkpoints_dropped,
             p.RunEnded: self._run_ended,
             p.NoteAdded: self._note_added,
             p.SessionMoved: self._moved,
@@ -249,6 +251,9 @@ class _SessionFold(SummaryFold):
 
     def _checkpoint_saved(self, _: Record, payload: p.CheckpointSaved) -> None:
         self.checkpoints.append(payload)
+
+    def _checkpoints_dropped(self, _: Record, payload: p.CheckpointsDropped) -> None:
+        self.dropped.update(payload.steps)
 
     def _run_started(self, record: Record, payload: p.RunStarted) -> None:
         super()._run_started(record, payload)
@@ -307,6 +312,7 @@ def fold(records: Iterable[Record], *, alive: bool = False, fallback_id: str = "
         notes=tuple(parts.notes),
         transitions=tuple(parts.transitions),
         checkpoints=tuple(parts.checkpoints),
+        dropped=frozenset(parts.dropped),
         unknown=tuple(parts.unknown),
         problems=tuple(parts.problems),
         head=parts.head,

@@ -139,18 +139,45 @@ class StepEffects(Payload):
     """How many further effects were seen and left out (a cap per step)."""
 
 
+class SavedPart(Frozen):
+    """Bytes that stand outside a group's pickle, cut into pieces: a buffer, or a page of a large
+    container. Each piece is a blob; an unchanged one has the name that it had before.
+    """
+
+    size: int
+    pieces: list[str]
+
+
+class Preview(Frozen):
+    """What can be told of a value without unpickling it."""
+
+    type: str
+    """In words: ``list``, ``pandas.DataFrame``."""
+    size: int | None = None
+    """Bytes in memory, about; None where that is not known at no cost."""
+    shape: list[int] | None = None
+    """Of an array or a table; of a container or a text its length alone."""
+    text: str | None = None
+    """A short repr, secrets taken out; only of types whose repr runs no code of the user's."""
+
+
 class SavedGroup(Frozen):
     """Names whose values were saved together, because they may share mutable objects.
 
-    Exactly one of ``inline`` and ``blob`` is set. ``inline`` is a small pickle in base64.
+    The pickle is ``inline`` (in base64) or a ``blob``; where neither is set, it is the first of
+    the parts. The parts are in ``parts``, or in the blob ``table``: JSON, a list of the same
+    objects.
     """
 
     names: list[str]
     size: int
-    """Bytes of the pickle."""
+    """Bytes of the pickle and its parts."""
     inline: str | None = None
     blob: str | None = None
+    parts: list[SavedPart] = Field(default_factory=list)
+    table: str | None = None
     types: dict[str, str] = Field(default_factory=dict)
+    previews: dict[str, Preview] = Field(default_factory=dict)
     plain: bool = False
     """The values can neither change nor share anything: who only reads them leaves them as they
     are."""
@@ -165,20 +192,41 @@ class SkippedGroup(Frozen):
 
 
 class CheckpointSaved(Payload):
-    """The values of variables after a step. Appended only when its blobs are durable."""
+    """The values of variables after a step. Appended only when its blobs are durable.
+
+    Further records of the same step tell what idle time found out about names that were
+    ``skipped``: a name in ``groups`` is saved, one in ``unchanged`` is as it was last saved, and
+    one in ``skipped`` is so for good.
+    """
 
     type: ClassVar[str] = "checkpoint.saved"
     step: int
     groups: list[SavedGroup] = Field(default_factory=list)
+    changed: list[str] = Field(default_factory=list)
+    """Names whose values are known to differ from before the step. Of a name in ``groups`` that
+    is in neither this nor ``unchanged`` that is not known: it may."""
     unchanged: list[str] = Field(default_factory=list)
-    """Candidates whose pickle was the same as the one saved before."""
+    """Names whose values are known not to differ."""
     skipped: list[SkippedGroup] = Field(default_factory=list)
+    """Names whose values may differ."""
     deleted: list[str] = Field(default_factory=list)
     state: SavedGroup | None = None
     """Random states, folder and the like, where they changed."""
     cwd: str | None = None
     execution_count: int | None = None
+    written: int | None = None
+    """Bytes of blobs that were written anew."""
     seconds: Seconds = 0.0
+
+
+class CheckpointsDropped(Payload):
+    """What was saved after these steps is no longer kept: its blobs may be gone, where nothing
+    else names them.
+    """
+
+    type: ClassVar[str] = "checkpoints.dropped"
+    steps: list[int]
+    reason: str = ""
 
 
 class SessionPaused(Payload):
@@ -286,6 +334,7 @@ PAYLOADS: dict[str, type[Payload]] = {
         StepFinished,
         StepEffects,
         CheckpointSaved,
+        CheckpointsDropped,
         SessionPaused,
         SessionResumed,
         SessionCompleted,

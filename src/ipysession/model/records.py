@@ -109,6 +109,8 @@ def _plain(value: Any) -> Any:
         return _plain_fields(value)
     if isinstance(value, list) and value and isinstance(value[0], Frozen):
         return [_plain_fields(item) for item in value]
+    if isinstance(value, dict) and isinstance(next(iter(value.values()), None), Frozen):
+        return {key: _plain_fields(item) for key, item in value.items()}
     return value
 
 

@@ -117,6 +117,8 @@ class Session(Frozen):
     notes: tuple[Note, ...]
     transitions: tuple[Transition, ...]
     checkpoints: tuple[CheckpointSaved, ...]
+    dropped: frozenset[int] = frozenset()
+    """Steps after which what was saved is no longer kept."""
     unknown: tuple[str, ...] = ()
     """Types of records that this reader does not know."""
     problems: tuple[str, ...] = ()

@@ -27,7 +27,15 @@ import pytest
 from blake3 import blake3
 
 from ipysession.record import effects
-from ipysession.record.effects import CAP, EffectsSeen, EffectsWatch, describe_files, quiet
+from ipysession.record.effects import (
+    CAP,
+    EffectsSeen,
+    EffectsWatch,
+    describe_files,
+    events,
+    files,
+    quiet,
+)
 
 NOTHING = EffectsSeen()
 
@@ -82,7 +90,7 @@ def elsewhere(program, folder, **environment):
 
 def in_python(program, folder=None, **environment):
     """Run a program in a process of its own, which must succeed."""
-    source = Path(effects.__file__).parents[2]
+    source = Path(effects.__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=folder,
@@ -222,8 +230,8 @@ class TestReads:
         program = f"""
             watch.end()
             sys.path.insert(0, {str(site)!r})
-            from ipysession.record import effects
-            effects._code_folders.cache_clear()
+            from ipysession.record.effects import habits
+            habits.code_folders.cache_clear()
             watch.begin()
             import pack
             first = watch.end()
@@ -786,7 +794,7 @@ class TestHook:
             print(json.dumps(hooks.count("sys.addaudithook")))
         """
         assert elsewhere(program, folder) == 0
-        program = "import sys; import ipysession.record.effects as e; print(e._installed)"
+        program = "import sys; import ipysession.record.effects.watch as e; print(e._installed)"
         assert in_python(program).stdout == "False\n"
 
     def test_fork(self, folder):
@@ -811,7 +819,7 @@ class TestHook:
         assert seen["writes"] == [str(folder / "parent")]
         assert seen["processes"] == ["(fork)"]
 
-    @pytest.mark.parametrize("event", sorted(effects._HANDLERS))
+    @pytest.mark.parametrize("event", sorted(events.HANDLERS))
     @pytest.mark.parametrize(
         "args",
         [
@@ -852,7 +860,7 @@ class TestHook:
 
     def test_interrupt(self, folder, heard, monkeypatch):
         """Ctrl-C while the hook runs is the user's, and reaches the cell."""
-        monkeypatch.setitem(effects._HANDLERS, "open", _interrupt)
+        monkeypatch.setitem(events.HANDLERS, "open", _interrupt)
 
         def step():
             with pytest.raises(KeyboardInterrupt):
@@ -918,7 +926,7 @@ class TestDescription:
         """A file that has not changed since is not read again, even when there is no time."""
         path = folder / "a"
         path.write_text("x")
-        monkeypatch.setattr(effects, "_SETTLED_SECONDS", -1.0)
+        monkeypatch.setattr(files, "_SETTLED_SECONDS", -1.0)
         (first,) = describe_files([str(path)], [], [])
         (again,) = describe_files([str(path)], [], [], budget_seconds=0)
         assert again.digest == first.digest is not None
@@ -972,7 +980,7 @@ class TestDescription:
         def refuse(*_):
             raise PermissionError
 
-        monkeypatch.setattr(effects.os, "open", refuse)
+        monkeypatch.setattr(files.os, "open", refuse)
         (use,) = describe_files([str(path)], [], [])
         assert (use.size, use.digest) == (1, None)
 

@@ -335,6 +335,27 @@ class TestTelling:
         log.close()
         assert told.words == ["ENOSPC", "well"] * 2
 
+    def test_a_sync_that_was_under_way_does_not_say_that_all_is_well(
+        self, log, disk, told, monkeypatch
+    ):
+        """The disk refused a newer record meanwhile: what was synced is not all there is."""
+        sync = writer_module.files.sync_data
+
+        def refused_meanwhile(descriptor: int) -> None:
+            sync(descriptor)
+            monkeypatch.setattr(writer_module.files, "sync_data", sync)
+            disk.fill_up()
+            fill(log, 3)
+
+        monkeypatch.setattr(writer_module.files, "sync_data", refused_meanwhile)
+        fill(log, 2)
+        log.acknowledge()
+        assert told.words == ["ENOSPC"]
+        assert log.waiting == 1
+        disk.recover()
+        log.acknowledge()
+        assert told.words == ["ENOSPC", "well"]
+
     def test_at_the_end_of_the_cell_with_any_policy(self, place, disk, told, monkeypatch):
         """Even before the background thread has noticed."""
         monkeypatch.setattr(writer_module, "_GROUP_SECONDS", 5)

@@ -297,7 +297,7 @@ class Log:
             for entry in group:
                 self._durable = Head(entry.record.seq, entry.mac)
                 self._queue.popleft()
-            if done:
+            if done and not self.waiting:  # the disk may have refused a newer one meanwhile
                 self._note_trouble(None)
                 self._pause = _RETRY_SECONDS
             self._close_files(descriptor for descriptor in opened if descriptor != current)

@@ -208,3 +208,9 @@ def test_a_slice_follows_an_object_through_all_of_its_names():
     script = Script().step(["a", "b"], saved=["a=b"]).step([], ["b"], skipped=["a", "b"])
     script.step(["total"], ["a"], skipped=["total"])
     assert [step.number for step in slice_for(script.session(), "total", 3)] == [1, 2, 3]
+
+
+def test_a_slice_needs_what_its_steps_delete():
+    """`del n; gone = 'n'` raises where there is no n."""
+    session = Script().step(["n"]).step(["other"]).step(["gone"], deleted=["n"]).session()
+    assert [step.number for step in slice_for(session, "gone", 3)] == [1, 3]

@@ -337,7 +337,7 @@ def slice_for(
     session: Session, name: str, until: int, changed: Mapping[int, Collection[str]] | None = None
 ) -> list[Step]:
     """The steps, in order, that made ``name`` as it stood after step ``until``: all that bound
-    or may have changed it, or anything that those read.
+    or may have changed it, or anything that those read or deleted.
 
     ``changed`` says what each step bound or may have changed; by default the log is walked for it.
     """
@@ -350,5 +350,7 @@ def slice_for(
             continue
         if not needed.isdisjoint(changed.get(step.number, ())):
             chosen.append(step)
-            needed |= {read for read in step.provenance.reads if not is_internal(read)}
+            # A step can delete only what is there.
+            used = (*step.provenance.reads, *step.provenance.deleted)
+            needed |= {name for name in used if not is_internal(name)}
     return chosen[::-1]

@@ -117,7 +117,8 @@ def _from_tree(tree: ast.Module, said: CellNames) -> CellNames:
             found |= _from_magic(node)
     return CellNames(
         found.bound,
-        (found.reads | augmented) - {"get_ipython"},
+        # What is deleted has to be there, as what is read.
+        (found.reads | augmented | deleted) - {"get_ipython"},
         found.deleted | deleted,
         found.unbounded,
     )

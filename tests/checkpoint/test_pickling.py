@@ -200,3 +200,62 @@ def test_a_small_view_that_nobody_shares_with_does_not_drag_its_owner_along():
     small = np.zeros(1_000_000)[:10]
     chunks = pickling.dumps({"small": small}, {}, seconds=10, max_bytes=1 << 30)
     assert sum(map(len, chunks)) < 10_000
+
+
+def namespace_of(source):
+    """What a cell with ``source`` leaves behind."""
+    namespace = {"__name__": "__main__"}
+    exec(source, namespace)
+    return namespace
+
+
+def pickled(namespace, *names):
+    """The pickle of these names together."""
+    values = {name: namespace[name] for name in names}
+    return b"".join(pickling.dumps(values, namespace, seconds=60, max_bytes=1 << 30))
+
+
+def test_an_older_pickle_does_not_turn_back_the_class_of_its_instances():
+    """``c`` was saved before ``C.count`` changed: loading it late must not undo that."""
+    live = namespace_of("class C:\n    count = 0\nc = C()")
+    old = pickled(live, "c")
+    live["C"].count = 5
+    found = pickling.loads(old, live)
+    assert type(found["c"]) is live["C"]
+    assert live["C"].count == 5
+
+
+def test_a_class_that_was_saved_for_its_own_sake_gets_its_attributes_back():
+    """Going back to an earlier step brings the class as it was then."""
+    live = namespace_of("class C:\n    count = 0")
+    old = pickled(live, "C")
+    live["C"].count = 5
+    assert pickling.loads(old, live)["C"] is live["C"]
+    assert live["C"].count == 0
+
+
+def test_the_code_of_loaded_functions_is_told():
+    """Also of those inside of objects: it says which names they will ask for."""
+    live = namespace_of("def f(): return big + K\nheld = {'a': [f]}")
+    codes = []
+    pickling.loads(pickled(live, "held"), {}, codes)
+    assert [set(code.co_names) for code in codes] == [{"big", "K"}]
+
+
+def test_two_threads_load_on_namespaces_of_their_own():
+    """One brings what waits while the other replays in another place."""
+    live = namespace_of("def f(): return K")
+    data = pickled(live, "f")
+    places = [{"K": n} for n in range(8)]
+    found = {}
+
+    def load(place):
+        for _ in range(200):
+            found[place["K"]] = pickling.loads(data, place)["f"]
+
+    threads = [threading.Thread(target=load, args=(place,)) for place in places]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {n: f() for n, f in found.items()} == {n: n for n in range(8)}

@@ -11,12 +11,22 @@ from ipysession.checkpoint import pickling
 from ipysession.errors import SessionError
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from ipysession.log import Blobs
     from ipysession.model.payloads import SavedGroup
 
 
-def load_group(group: SavedGroup, blobs: Blobs, namespace: dict[str, Any]) -> dict[str, Any]:
-    """The values of ``group`` by name; functions of the notebook get ``namespace`` as globals.
+def load_group(
+    group: SavedGroup,
+    blobs: Blobs,
+    namespace: dict[str, Any],
+    *,
+    codes: list[CodeType] | None = None,
+) -> dict[str, Any]:
+    """The values of ``group`` by name; functions of the notebook get ``namespace`` as globals,
+    and their code is added to ``codes``: it tells which names they will ask for. Safe in any
+    thread, as far as the values' own code is.
 
     Unpickling runs code: the caller has verified the record that ``group`` stands in. Blobs are
     checked against their names here. Raises SessionError where the data is gone or damaged, and
@@ -29,5 +39,4 @@ def load_group(group: SavedGroup, blobs: Blobs, namespace: dict[str, Any]) -> di
     else:
         message = "its record names no data"
         raise SessionError(message)
-    values: dict[str, Any] = pickling.loads(data, namespace)
-    return values
+    return pickling.loads(data, namespace, codes)

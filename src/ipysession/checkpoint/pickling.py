@@ -3,25 +3,29 @@
 A function or class that lives in the notebook is pickled by value (cloudpickle), but its
 globals are not: it is rebuilt on the live namespace, so that it sees a later rebinding of a
 global that it reads. (A private copy of the globals, which every other tool restores, is
-silently wrong.) Closure cells keep their identity: two functions that share one still do.
+silently wrong.) Closure cells keep their identity: two functions that share one still do. A
+class that is there already stays as it is when an instance of it is loaded from an older pickle.
 """
 
 from __future__ import annotations
 
 import pickle
 import sys
+import threading
 import time
-from contextlib import contextmanager
+import weakref
+from dataclasses import dataclass, field
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
+from cloudpickle.cloudpickle import _class_setstate
 
 from ipysession.checkpoint.groups import shared_bases
 from ipysession.lineage import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 _PROTOCOL = 5
 
@@ -76,7 +80,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
         base = getattr(obj, "base", None)
         if base is not None and self._is_shared_view(obj, base):
             return _reduce_view(obj, base)
-        return super().reducer_override(obj)
+        reduced = super().reducer_override(obj)
+        if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) == 6:
+            _whole_classes.add(obj)
+            return (*reduced[:5], _fill_class)
+        return reduced
 
     def _is_shared_view(self, obj: Any, base: Any) -> bool:
         """Is ``obj`` a NumPy view whose memory something else in this pickle shows, too?"""
@@ -164,12 +172,42 @@ def _fill_cell(cell: CellType, state: list[tuple[Any, ...]]) -> None:
         cell.cell_contents = value
 
 
-_live: list[dict[str, Any]] = []
-"""The namespace that functions are rebuilt on, while `loads` runs."""
+@dataclass(slots=True)
+class _Loading:
+    """What `loads` needs to know while it runs, and what it learns."""
+
+    namespace: dict[str, Any]
+    """Functions are rebuilt on it."""
+    codes: list[CodeType]
+    """Of the notebook's functions that were made."""
+    older: list[tuple[type, Any]] = field(default_factory=list)
+    """Classes that were there already, and what the pickle says of them."""
+
+
+class _ThreadLoading(threading.local):
+    stack: tuple[_Loading, ...] = ()
+
+
+_loading = _ThreadLoading()
+
+_whole_classes: weakref.WeakSet[type] = weakref.WeakSet()
+"""Classes of the notebook that were pickled or loaded in this process, so are no skeletons."""
 
 
 def _make_function(code: CodeType, name: str, cells: tuple[CellType, ...]) -> FunctionType:
-    return FunctionType(code, _live[-1], name, None, cells)
+    loading = _loading.stack[-1]
+    loading.codes.append(code)
+    return FunctionType(code, loading.namespace, name, None, cells)
+
+
+def _fill_class(cls: type, state: Any) -> type:
+    """Give a class its attributes. One that lives already may have newer ones: `loads` decides."""
+    if cls in _whole_classes:
+        _loading.stack[-1].older.append((cls, state))
+    else:
+        _whole_classes.add(cls)
+        _class_setstate(cls, state)
+    return cls
 
 
 def _fill_function(function: FunctionType, state: dict[str, Any]) -> None:
@@ -205,19 +243,23 @@ def dumps(
     return sink.chunks
 
 
-def loads(data: bytes, namespace: dict[str, Any]) -> Any:
-    """Unpickle what `dumps` wrote; functions of the notebook get ``namespace`` as globals.
+def loads(
+    data: bytes, namespace: dict[str, Any], codes: list[CodeType] | None = None
+) -> dict[str, Any]:
+    """Unpickle the values, by name, that `dumps` wrote; functions of the notebook get
+    ``namespace`` as globals, and their code is added to ``codes``.
 
     Unpickling runs code: verify where ``data`` comes from before.
     """
-    with _living(namespace):
-        return pickle.loads(data)  # noqa: S301 - the caller has verified its origin
-
-
-@contextmanager
-def _living(namespace: dict[str, Any]) -> Iterator[None]:
-    _live.append(namespace)
+    loading = _Loading(namespace, [] if codes is None else codes)
+    before = _loading.stack
+    _loading.stack = (*before, loading)
     try:
-        yield
+        values: dict[str, Any] = pickle.loads(data)  # noqa: S301 - the caller has verified its origin
+        wanted = {identity(value) for value in values.values()}
+        for cls, state in loading.older:
+            if identity(cls) in wanted:  # it was saved for its own sake, not along with others
+                _class_setstate(cls, state)
     finally:
-        _live.pop()
+        _loading.stack = before
+    return values

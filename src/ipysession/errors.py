@@ -17,6 +17,7 @@
     ├── BlobMissing             (LookupError)   a blob that a record names is not there
     ├── BlobDamaged             (RuntimeError)  a blob does not hash to its name
     ├── ExportRefused           (RuntimeError)  the export would overwrite, or has no steps
+    ├── ImportRefused           (RuntimeError)  the file is no bundle or notebook, or not a safe one
     ├── ResumeRefused           (RuntimeError)  the session cannot be resumed here
     └── InvalidRequest          (ValueError)    a verb was given arguments that make no sense
 
@@ -91,6 +92,10 @@ class BlobDamaged(SessionError, RuntimeError):
 
 class ExportRefused(SessionError, RuntimeError):
     """The export would overwrite a file, or there is nothing to export."""
+
+
+class ImportRefused(SessionError, RuntimeError):
+    """The file cannot be imported: it is not what it should be, or the session is here already."""
 
 
 class ResumeRefused(SessionError, RuntimeError):

@@ -80,11 +80,12 @@ def _export(sessions: Sessions, args: argparse.Namespace) -> Report:
         targets=tuple(args.target),
         verify=args.verify,
         force=args.force,
+        format=args.format,
     )
     return sessions.export(session, output=output, options=options)
 
 
-_SUFFIXES = (".ipynb",)
+_SUFFIXES = (".ipynb", ".py", ".md", ".html", ".zip", ".prov.json")
 
 
 def _resume(sessions: LiveSessions, args: argparse.Namespace) -> Report:
@@ -128,11 +129,15 @@ VERBS: tuple[Verb, ...] = (
          lambda s, a: s.resume_plan(a.session, replay=a.replay), (_SESSION, _REPLAY)),
     Verb(
         "export",
-        "write a session as a clean notebook that re-runs",
+        "write a session as a clean notebook that re-runs, or as a script, page or bundle",
         _export,
         (
             _SESSION,
-            _argument("-o", "--output", metavar="FILE", help="where to (default: its title)"),
+            _argument("-o", "--output", metavar="FILE", help="where to (default: its "
+                      "title); the suffix says in which format: .ipynb, .py, .md, .html, "
+                      ".zip (a bundle), .prov.json, .crate.zip (RO-Crate)"),
+            _argument("--format", metavar="NAME", help="a format that the suffix does not say: "
+                      "notebook, script, markdown, html, bundle, prov, ro-crate"),
             _argument("--all", action="store_true", help="every step, failures included"),
             _STEPS,
             _argument("--target", nargs="+", default=[], metavar="NAME",

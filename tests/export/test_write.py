@@ -112,7 +112,7 @@ def test_a_link_is_written_through(reading, folder, tmp_path):
 @pytest.mark.parametrize(
     ("target", "error", "said"),
     [
-        ("clean.docx", InvalidRequest, r"'.docx'; possible: .ipynb \(a notebook\)"),
+        ("clean.docx", InvalidRequest, r"'.docx'; possible: .ipynb \(a notebook\), .py"),
         ("missing/clean.ipynb", ExportRefused, "the folder .*missing does not exist; create it"),
         (".", ExportRefused, "is a folder; name a file in it"),
         ("sub/", ExportRefused, "is a folder; name a file in it"),

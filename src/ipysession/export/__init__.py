@@ -1,15 +1,16 @@
 """Clean export: a recorded session as a notebook that re-runs, with or without proof.
 
 `select` decides which steps stay, `notebook` builds the notebook with its recorded outputs,
-`verify` runs it again and compares, `write` makes the file. Formats other than notebooks and
-slicing by effect belong to later versions. Nothing here needs a kernel, except verification.
+`verify` runs it again and compares, `render`, `bundle`, `prov` and `crate` make other formats of
+it, `write` makes the file. Nothing here needs a kernel, except verification.
 """
 
+from ipysession.export.formats import FORMATS
 from ipysession.export.notebook import build_notebook
-from ipysession.export.options import FORMATS, ExportOptions
+from ipysession.export.options import ExportOptions
 from ipysession.export.select import Dropped, Selection, select_steps
 from ipysession.export.verify import Verification, verify_notebook
-from ipysession.export.write import ExportResult, export_session, write_notebook
+from ipysession.export.write import ExportResult, export_session, write_file
 
 __all__ = [
     "FORMATS",
@@ -22,5 +23,5 @@ __all__ = [
     "export_session",
     "select_steps",
     "verify_notebook",
-    "write_notebook",
+    "write_file",
 ]

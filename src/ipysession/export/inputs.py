@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from ipysession.errors import BlobDamaged, BlobMissing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ipysession.log import Blobs
     from ipysession.model import Session, Step
     from ipysession.model.provenance import FileUse
 
@@ -30,7 +33,8 @@ class Inputs:
     """What was put into the scratch folder: where to run, and what could not be copied."""
 
     folder: Path
-    copied: list[str] = field(default_factory=list)
+    copied: dict[str, Path] = field(default_factory=dict)
+    """The copy of each file, by the path that was recorded."""
     problems: list[str] = field(default_factory=list)
     """In words: files that are gone, that changed since, or that are too large."""
 
@@ -43,12 +47,15 @@ def folder_of(session: Session, step: Step) -> str:
     return session.summary.cwd
 
 
-def copy_inputs(session: Session, steps: Sequence[Step], scratch: Path) -> Inputs:
+def copy_inputs(
+    session: Session, steps: Sequence[Step], scratch: Path, blobs: Blobs | None = None
+) -> Inputs:
     """Copy the files that ``steps`` read into ``scratch``, laid out as they were.
 
     Files below the run's folder are copied, and files beside it where the code climbs out of
     its folder (``../data/x.csv``). Others are left where they are, and the second run reads
     them there. A file that an earlier step wrote is no input: the second run writes it too.
+    ``blobs`` are those of the session: an imported one brings its input files along in them.
     """
     up = _MAX_UP if any(_CLIMBS.search(step.source) for step in steps) else 0
     home = Path(folder_of(session, steps[-1]) or "/") if steps else Path("/")
@@ -60,7 +67,12 @@ def copy_inputs(session: Session, steps: Sequence[Step], scratch: Path) -> Input
         source = os.path.normpath(Path(folder, use.path))
         target = Path(os.path.normpath(inputs.folder / os.path.relpath(source, folder)))
         if target.is_relative_to(scratch / "run"):
-            budget -= _copy(use, Path(source), target, budget, inputs)
+            brought = _from_blobs(use, target, budget, blobs)
+            if brought is None:
+                budget -= _copy(use, Path(source), target, budget, inputs)
+            else:
+                inputs.copied[use.path] = target
+                budget -= brought
         elif use.size is not None and _size(source) != use.size:
             inputs.problems.append(f"{use.path} has changed since it was recorded")
     return inputs
@@ -85,6 +97,19 @@ def _size(path: str) -> int | None:
         return Path(path).stat().st_size
     except OSError:
         return None
+
+
+def _from_blobs(use: FileUse, target: Path, budget: int, blobs: Blobs | None) -> int | None:
+    """Write the file as the session itself brought it along; None where it did not."""
+    if blobs is None or use.digest is None or (use.size or 0) > budget:
+        return None
+    try:
+        data = blobs.get(use.digest)
+    except (BlobMissing, BlobDamaged):
+        return None  # the usual case: then the file is where it was recorded
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    return len(data)
 
 
 def _copy(use: FileUse, source: Path, target: Path, budget: int, inputs: Inputs) -> int:
@@ -115,5 +140,5 @@ def _copy(use: FileUse, source: Path, target: Path, budget: int, inputs: Inputs)
         target.unlink()
         inputs.problems.append(f"{use.path} has changed since it was recorded")
         return 0
-    inputs.copied.append(use.path)
+    inputs.copied[use.path] = target
     return status.st_size

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ipysession.export import nb
 from ipysession.export.outputs import mime_bundle, recorded_outputs, valid_count
 from ipysession.export.plain import Plain
+from ipysession.export.requirements import requirements
 from ipysession.export.select import failed, select_steps
 from ipysession.export.sources import CellIds, clean_source
 from ipysession.export.surroundings import (
@@ -93,6 +94,8 @@ def _code_cell(
         "execution_count": step.execution_count,
         "outcome": str(step.outcome),
     }
+    if outputs:
+        origin["outputs"] = "recorded"
     if step.redacted:
         origin["redacted"] = dict(step.redacted)
     if source.removed:
@@ -156,6 +159,7 @@ def _metadata(
         "steps": [step.number for step in selection.kept],
         "dropped": [{"step": d.step, "reason": d.reason} for d in selection.dropped],
         "environment": environment,
+        "requirements": requirements(selection.kept, environment.get("packages", {})),
         "outputs": "recorded",
         "verified": NOT_VERIFIED,
     }

@@ -1,13 +1,10 @@
-"""What a user may ask of an export, and the formats that there are."""
+"""What a user may ask of an export."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ipysession.errors import InvalidRequest
-
-FORMATS = {".ipynb": "a notebook"}
-"""Suffixes that an export can have, and what each makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +14,8 @@ class ExportOptions:
     ``all`` keeps every recorded step, failures and superseded versions too; ``steps`` keeps
     exactly these; ``targets`` keeps what leads to the last value of these names. At most one
     of the three may be given, else InvalidRequest is raised. ``verify`` re-runs the result
-    in a fresh kernel; ``force`` replaces a file that exists.
+    in a fresh kernel; ``force`` replaces a file that exists. ``format`` is the name of a format
+    (`ipysession.export.formats`), for a file whose suffix does not say it.
     """
 
     all: bool = False
@@ -25,6 +23,7 @@ class ExportOptions:
     targets: tuple[str, ...] = ()
     verify: bool = False
     force: bool = False
+    format: str | None = None
 
     def __post_init__(self) -> None:
         given = [

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ipysession.errors import ExportRefused, InvalidRequest
-from ipysession.export import nb
+from ipysession.export import formats, nb
+from ipysession.export.bundle import write_bundle
+from ipysession.export.crate import write_crate
+from ipysession.export.formats import format_named, format_of
 from ipysession.export.notebook import assemble
-from ipysession.export.options import FORMATS, ExportOptions
+from ipysession.export.options import ExportOptions
+from ipysession.export.prov import prov_document
+from ipysession.export.render import render
 from ipysession.export.select import Dropped, Selection, select_steps
 from ipysession.export.verify import Verification, verify_notebook
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from nbformat import NotebookNode
 
+    from ipysession.export.formats import Format
+    from ipysession.model import Step
     from ipysession.store import Reading
 
 
@@ -40,7 +50,8 @@ def export_session(
     *,
     notebook: Path | None = None,
 ) -> ExportResult:
-    """Write the session of ``reading`` to ``target`` as a clean notebook.
+    """Write the session of ``reading`` to ``target``, in the format that its suffix or
+    ``options.format`` means: a clean notebook, or what is made of one.
 
     ``target`` may be relative, begin with ``~``, or lack its suffix. ``notebook`` is the file
     whose headings are taken over; by default the one that the session names. Needs no
@@ -51,8 +62,10 @@ def export_session(
     suffix, a step or a name is unknown.
     """
     options = options or ExportOptions()
-    path = resolve_target(target)
+    wanted = None if options.format is None else format_named(options.format)
+    path = resolve_target(target, wanted)
     _check_target(path, force=options.force)
+    kind = format_of(path) if wanted is None else wanted
     selection = select_steps(reading.session, options)
     _check_not_empty(reading, selection)
     made = assemble(reading, selection, notebook)
@@ -60,13 +73,33 @@ def export_session(
     if options.verify:
         verification = verify_notebook(made, reading.session)
         made.metadata.ipysession.verified = nb.node(verification.document())
-    write_notebook(made, path, force=options.force)
+    content = _content(kind, reading, selection.kept, made)
+    write_file(content, path, force=options.force)
     kept = tuple(step.number for step in selection.kept)
     return ExportResult(path, kept, selection.dropped, verification)
 
 
-def resolve_target(target: Path | str) -> Path:
-    """The absolute path that ``target`` means, with its suffix.
+def _content(
+    kind: Format, reading: Reading, kept: Sequence[Step], notebook: NotebookNode
+) -> Callable[[BinaryIO], object]:
+    """A function that writes the file's content to a stream."""
+    needed = notebook.metadata.ipysession.requirements
+    if kind is formats.PROV:
+        text = json.dumps(prov_document(reading.session, kept), indent=1)
+        return lambda stream: stream.write(text.encode("ascii"))
+    if kind is formats.BUNDLE:
+        whole = render(notebook, formats.NOTEBOOK)
+        return lambda stream: write_bundle(stream, reading, whole, needed)
+    if kind is formats.CRATE:
+        whole = render(notebook, formats.NOTEBOOK)
+        return lambda stream: write_crate(stream, reading, kept, whole, needed)
+    data = render(notebook, kind)
+    return lambda stream: stream.write(data)
+
+
+def resolve_target(target: Path | str, kind: Format | None = None) -> Path:
+    """The absolute path that ``target`` means, with its suffix: that of ``kind``, by default a
+    notebook's, where it has none.
 
     Raises InvalidRequest, or ExportRefused where the system cannot look there.
     """
@@ -84,7 +117,7 @@ def resolve_target(target: Path | str) -> Path:
         raise _unwritable(Path(text), error) from error
     if path.suffix or not path.name or text.endswith(("/", os.sep)) or is_folder:
         return path
-    return path.with_name(f"{path.name}.ipynb")
+    return path.with_name(path.name + (kind or formats.NOTEBOOK).suffix)
 
 
 def _check_target(path: Path, *, force: bool) -> None:
@@ -92,10 +125,6 @@ def _check_target(path: Path, *, force: bool) -> None:
         if path.is_dir() or not path.suffix:
             message = f"{path} is a folder; name a file in it, such as {path / 'clean.ipynb'}"
             raise ExportRefused(message)
-        if path.suffix.casefold() not in FORMATS:
-            known = ", ".join(f"{suffix} ({what})" for suffix, what in FORMATS.items())
-            message = f"{path.name}: cannot export to {path.suffix!r}; possible: {known}"
-            raise InvalidRequest(message)
         if not path.parent.is_dir():
             message = f"the folder {path.parent} does not exist; create it first"
             raise ExportRefused(message)
@@ -127,17 +156,16 @@ def _unwritable(path: Path, error: OSError) -> ExportRefused:
     return ExportRefused(message)
 
 
-def write_notebook(notebook: NotebookNode, path: Path, *, force: bool = False) -> None:
-    """Write ``notebook`` to ``path``, atomically and durably, with the mode that the umask
-    gives. Raises ExportRefused where the file exists and ``force`` is not set, or where it
-    cannot be written.
+def write_file(content: Callable[[BinaryIO], object], path: Path, *, force: bool = False) -> None:
+    """Write what ``content`` gives to ``path``, atomically and durably, with the mode that the
+    umask gives. Raises ExportRefused where the file exists and ``force`` is not set, or where
+    it cannot be written.
     """
-    data = nb.write(notebook).encode("utf-8") + b"\n"
     # The file that a link points to is replaced, not the link.
     path = path.resolve() if path.is_symlink() and force else path
     temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
     try:
-        _write_durably(temporary, data)
+        _write_durably(temporary, content)
         try:
             if force:
                 temporary.replace(path)
@@ -152,11 +180,11 @@ def write_notebook(notebook: NotebookNode, path: Path, *, force: bool = False) -
         raise _unwritable(path, error) from error
 
 
-def _write_durably(path: Path, data: bytes) -> None:
+def _write_durably(path: Path, content: Callable[[BinaryIO], object]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+            content(stream)
             stream.flush()
             os.fsync(stream.fileno())
     except BaseException:

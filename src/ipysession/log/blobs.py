@@ -45,6 +45,12 @@ class Blobs:
             raise BlobMissing(message)
         return self.folder / name[:2] / name
 
+    def names(self) -> list[str]:
+        """The names of all blobs that lie here, sorted; not whether they are whole."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path.name for path in self.folder.glob("??/*") if _HASH.fullmatch(path.name))
+
     def put(self, data: bytes | memoryview, *, sync: bool = True) -> str:
         """Store ``data`` and return its name. With ``sync`` it is durable on return.
 

@@ -29,6 +29,7 @@ PROBLEMS: dict[type[errors.SessionError], tuple[HTTPStatus, str]] = {
     errors.SessionBusy: (HTTPStatus.CONFLICT, "Session is being written"),
     errors.NotRecording: (HTTPStatus.CONFLICT, "Not recording"),
     errors.ExportRefused: (HTTPStatus.CONFLICT, "Export refused"),
+    errors.ImportRefused: (HTTPStatus.CONFLICT, "Import refused"),
     errors.ResumeRefused: (HTTPStatus.CONFLICT, "Resume refused"),
     # The rest is no fault of the request: something is wrong with what lies on the disk.
     errors.StoreUnsafe: (HTTPStatus.INTERNAL_SERVER_ERROR, "Store is not safe"),

@@ -23,13 +23,17 @@ class ExportingVerbs(Finding):
         output: str | None = None,
         options: ExportOptions | None = None,
     ) -> Report:
-        """Write a session as a clean notebook. ``output`` defaults to its title."""
+        """Write a session as a clean notebook, or as what is made of one. ``output`` defaults to
+        its title.
+        """
         # Imported when it is wanted: nbformat takes longer than all the rest of %load_ext.
         from ipysession.export import ExportOptions, export_session
+        from ipysession.export.formats import NOTEBOOK, format_named
 
         options = options or ExportOptions()
         reading = self.read(reference)
-        name = output or f"{_file_name(reading.session.summary.title)}-clean.ipynb"
+        kind = NOTEBOOK if options.format is None else format_named(options.format)
+        name = output or f"{_file_name(reading.session.summary.title)}-clean{kind.suffix}"
         result = export_session(reading, Path(name), options)
         dropped = tuple((str(d.step), d.reason) for d in result.dropped)
         data: dict[str, Any] = {

@@ -44,6 +44,11 @@ class Reading:
     blobs: Blobs
 
     @property
+    def folder(self) -> Path:
+        """The session's folder."""
+        return self.blobs.folder.parent
+
+    @property
     def damage(self) -> tuple[Damage, ...]:
         """Damage found in the log."""
         return self.contents.damage

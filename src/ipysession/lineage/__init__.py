@@ -1,6 +1,7 @@
-"""What a cell reads and writes, from its code and from the namespace.
+"""What steps read and write, and the graph of what rests on what.
 
-First version: names only. The graph, slices by effect and staleness build on it.
+`graph.Graph` answers what a step needs and what uses it; it is not imported here, because
+whoever loads the extension does not need it.
 """
 
 from ipysession.lineage.identity import identity

@@ -325,12 +325,17 @@ _NAMES_OF_NOTHING: tuple[list[str], ...] = ([], [], [])
 
 def _provenance(finished: p.StepFinished | None, effects: list[p.StepEffects]) -> Provenance:
     bound, deleted, reads = _NAMES_OF_NOTHING
+    exact = False
     if finished is not None:
         bound, deleted, reads = finished.bound, finished.deleted, finished.reads
+        exact = finished.exact
     if not effects:
-        if not (bound or deleted or reads):
+        if not (bound or deleted or reads or exact):
             return _NOTHING
-        names = {"bound": tuple(bound), "deleted": tuple(deleted), "reads": tuple(reads)}
+        names = {
+            "bound": tuple(bound), "deleted": tuple(deleted), "reads": tuple(reads),
+            "exact": exact,
+        }  # fmt: skip
         return Provenance.trusted(_NOTHING.__dict__ | names)
     return Provenance(
         bound=tuple(bound),
@@ -344,6 +349,8 @@ def _provenance(finished: p.StepFinished | None, effects: list[p.StepEffects]) -
         cwd=next((effect.cwd for effect in reversed(effects) if effect.cwd), None),
         environ_changed=tuple(name for effect in effects for name in effect.environ_changed),
         asked_input=any(effect.asked_input for effect in effects),
+        exact=exact,
+        lineage=next((effect.lineage for effect in reversed(effects) if effect.lineage), None),
     )
 
 

@@ -16,6 +16,7 @@ from ipysession.model.provenance import (
     FileUse,
     Frozen,
     GitState,
+    Lineage,
     ProcessUse,
     Seconds,
 )
@@ -119,11 +120,16 @@ class StepFinished(Payload):
     bound: list[str] = Field(default_factory=list)
     deleted: list[str] = Field(default_factory=list)
     reads: list[str] = Field(default_factory=list)
+    exact: bool = False
+    """``bound``, ``deleted`` and ``reads`` tell all that the step read and wrote, unless its
+    ``step.effects`` has a ``lineage``."""
     redacted: dict[str, int] = Field(default_factory=dict)
 
 
 class StepEffects(Payload):
-    """What the step did outside the namespace; only written where there is something."""
+    """What the step did outside the namespace, and what it read and wrote, to the letter; only
+    written where there is something.
+    """
 
     type: ClassVar[str] = "step.effects"
     step: int
@@ -135,6 +141,8 @@ class StepEffects(Payload):
     cwd: str | None = None
     environ_changed: list[str] = Field(default_factory=list)
     asked_input: bool = False
+    lineage: Lineage | None = None
+    """Where it says more than ``bound``, ``deleted`` and ``reads`` of ``step.finished``."""
     omitted: int = 0
     """How many further effects were seen and left out (a cap per step)."""
 

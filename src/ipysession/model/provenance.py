@@ -94,6 +94,28 @@ class Connection(Frozen):
     address: str
 
 
+class Lineage(Frozen):
+    """What a step read and wrote, to the letter, and which source saw it.
+
+    Things are names, parts of them (``d['a']``), or hidden state with its kind before a colon
+    (``random:numpy``, ``file:/data/in.csv``). The sources: ``code`` (the cell's own), ``calls``
+    (through functions that it reached), ``value`` (values compared before and after), ``hidden``
+    (state that no variable holds), ``effects`` (the audit hook), ``folder`` (files compared),
+    ``text`` (a literal that names a file), ``threads`` (what ran beside the cell), ``budget``
+    (there was no time to look).
+    """
+
+    read: dict[str, str] = Field(default_factory=dict)
+    """What it used as it stood before the step."""
+    made: dict[str, str] = Field(default_factory=dict)
+    """What it made anew or deleted: nothing of what stood there before is left."""
+    changed: dict[str, str] = Field(default_factory=dict)
+    """What it changed in place, or may have."""
+    unsure: list[str] = Field(default_factory=list)
+    """Those in ``changed`` that were too large to be compared: what the step's checkpoint calls
+    unchanged was not changed."""
+
+
 class Provenance(Frozen):
     """What a step read and wrote."""
 
@@ -109,6 +131,10 @@ class Provenance(Frozen):
     environ_changed: tuple[str, ...] = ()
     """Names (never values) of environment variables that the step changed."""
     asked_input: bool = False
+    exact: bool = False
+    """``bound``, ``deleted`` and ``reads`` tell all that it read and wrote, unless ``lineage``
+    tells more."""
+    lineage: Lineage | None = None
 
     @property
     def outside(self) -> tuple[str, ...]:

@@ -5,10 +5,8 @@ A session folder stands alone: copied elsewhere, it is still the session.
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +16,14 @@ from pydantic import ValidationError
 from ipysession.log import Blobs, Damage, Head, LogContents, files, read_last, read_log
 from ipysession.log.reader import segments
 from ipysession.model import Session, SessionState, Summary, SummaryFold, fold
+from ipysession.model.collecting import no_collections
 from ipysession.store.lock import living_holder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ipysession.model import Record
-    from ipysession.store.lock import Holder
+from ipysession.store.lock import Holder
 
 _SUMMARY_FORMAT = 1
 
@@ -54,20 +52,6 @@ class Reading:
         return self.contents.damage
 
 
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Reading makes a hundred objects per step and no garbage: Python's collector would go over
-    them again and again, which takes more than half the time of opening a long session.
-    """
-    enabled = gc.isenabled()
-    try:
-        gc.disable()
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 class SessionFolder:
     """The files of one session; nothing is kept open."""
 
@@ -92,7 +76,7 @@ class SessionFolder:
         the log still holds all that the signed head in ``session.json`` promises.
         """
         alive = self.writer() is not None
-        with _no_collections():
+        with no_collections():
             contents = self.read_contents(key)
             if alive:
                 contents = _without_growing_end(contents, max(self.segment_sizes(), default=""))

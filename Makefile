@@ -23,6 +23,9 @@ BIN := .venv/bin
 DEMO_STAMP := .venv/.holds-demo
 DEV_STAMP := .venv/.holds-dev
 OLDEST_STAMP := .venv-oldest/.holds-test
+PANEL_STAMP := .venv/.holds-panel
+# What the Sessions panel is built from; hatch_build.py builds it, and only when one is newer.
+PANEL_SOURCES := hatch_build.py $(wildcard ui/*.json) $(shell find ui/src ui/style ui/schema -type f)
 
 # Parallel tests: more workers than this make the timeouts of real kernels tight on small machines.
 WORKERS ?= 2
@@ -46,9 +49,10 @@ test: lint types unit integration browser oldest ## all checks and tests; what C
 
 # A part of the tests that collects none (pytest's exit code 5) fails, by intention.
 
-lint: $(DEV_STAMP) ## ruff: rules and format
+lint: $(DEV_STAMP) ui/node_modules/.package-lock.json ## ruff, TypeScript, prettier: rules and format
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
+	npm --prefix ui run --silent lint
 
 types: $(DEV_STAMP) ## mypy, strict
 	$(BIN)/python -m mypy
@@ -63,10 +67,10 @@ unit: $(DEV_STAMP) system-packages ## unit and fault tests, with the coverage of
 	done; \
 	[ -z "$$low" ] || { echo "Below the floor:$$low" >&2; exit 1; }
 
-integration: $(DEV_STAMP) system-packages ## real kernels and servers, newest versions
+integration: $(PANEL_STAMP) system-packages ## real kernels and servers, newest versions
 	IPYSESSION_KILLS=$(KILLS) $(BIN)/python -m pytest -n $(WORKERS) -m "integration and not browser"
 
-browser: $(DEV_STAMP) system-packages ## real Chromium; one test at a time
+browser: $(PANEL_STAMP) system-packages ## real Chromium; one test at a time
 	$(BIN)/python -m pytest -m browser
 
 kill-test: $(DEV_STAMP) ## kill real kernels at random moments, KILLS=200 of them; a part of integration
@@ -84,7 +88,8 @@ docs-schema: $(DEV_STAMP) ## write docs/log.schema.json from the models
 
 clean: ## remove environments, caches and what was built
 	rm -rf .venv .venv-oldest build dist test-results htmlcov .coverage .coverage.* \
-		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache \
+		ui/node_modules ui/lib src/ipysession/labextension
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # ---- environments ----------------------------------------------------------------------------
@@ -99,6 +104,15 @@ $(DEV_STAMP): pyproject.toml | python
 
 $(OLDEST_STAMP): pyproject.toml scripts/oldest-constraints.txt | python
 	$(call install,.venv-oldest,[test] --constraint scripts/oldest-constraints.txt)
+	touch $@
+
+# The panel's files are copied into the environment: after a change they are copied again.
+$(PANEL_STAMP): $(DEV_STAMP) $(PANEL_SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+ui/node_modules/.package-lock.json: ui/package-lock.json | system-packages
+	npm --prefix ui ci --no-audit --no-fund
 	touch $@
 
 # $(call install,folder,extras and options)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to the programs that do not come from PyPI, and installs what is missing where apt can.
 #
-#   scripts/system-packages.sh tests             what the tests need: chromium, fonts, git, strace
+#   scripts/system-packages.sh tests             what the checks need: chromium, fonts, git, npm, strace
 #   scripts/system-packages.sh venv PYTHON       what `PYTHON -m venv` needs
 #
 # Prints nothing and changes nothing when all is there. Where it cannot install (no apt, or neither
@@ -18,6 +18,8 @@ venv_packages() {
 
 tests_packages() {
     has git || echo git
+    # Checks the panel's TypeScript. (Installing ipysession brings its own node where there is none.)
+    has npm || echo nodejs npm
     # The browser tests use any of these; tests must agree with this list.
     has chromium || has chromium-browser || has google-chrome || echo chromium
     # strace shows what is synced and in which order. It exists on Linux only; elsewhere the tests

@@ -139,7 +139,8 @@ VERBS: tuple[Verb, ...] = (
             _argument("--format", metavar="NAME", help="a format that the suffix does not say: "
                       "notebook, script, markdown, html, bundle, prov, ro-crate"),
             _argument("--all", action="store_true", help="every step, failures included"),
-            _STEPS,
+            _argument("--step", nargs="+", type=int, default=[], metavar="N",
+                      help="only what these steps need"),
             _argument("--target", nargs="+", default=[], metavar="NAME",
                       help="only what these variables need"),
             _argument("--verify", action="store_true",

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import io
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from IPython.core.inputtransformer2 import TransformerManager
 
-from ipysession.lineage import cell_names, is_internal, reachable_names
 from ipysession.model import Outcome
 from ipysession.model import payloads as p
-from ipysession.model.provenance import Environment
+from ipysession.model.provenance import Environment, Lineage
 from ipysession.store import Store
 
 if TYPE_CHECKING:
@@ -26,7 +21,7 @@ KEY = bytes(range(32))
 
 
 class Recording:
-    """A session under way. `step` records what it is told; `run` really runs the cell."""
+    """A session under way. `step` records what it is told."""
 
     def __init__(self, store: Path, work: Path, **created: Any) -> None:
         self.work = work
@@ -36,7 +31,6 @@ class Recording:
         )
         self._run = 0
         self._number = 0
-        self.namespace: dict[str, Any] = {}
         self.new_run()
 
     def new_run(self, **environment: Any) -> None:
@@ -50,7 +44,6 @@ class Recording:
         self.writer.append(
             p.RunStarted(number=self._run, environment=Environment(**{**known, **environment}))
         )
-        self.namespace = {"__name__": "__main__"}
 
     def append(self, payload: p.Payload) -> None:
         """Any record."""
@@ -68,9 +61,14 @@ class Recording:
         effects: dict[str, Any] | None = None,
         duration: float = 0.25,
         deleted: Iterable[str] = (),
+        changed: Iterable[str] = (),
+        exact: bool = True,
         **started: Any,
     ) -> int:
-        """One step. ``outcome=None``: it has not ended. ``outputs`` are outputs or events."""
+        """One step. ``outcome=None``: it has not ended. ``outputs`` are outputs or events.
+        ``changed`` are the names (or other things) that it changed in place. ``exact``: what
+        it read and wrote is recorded to the letter, that of files and processes too.
+        """
         self._number += 1
         number = self._number
         started.setdefault("execution_count", number)
@@ -91,44 +89,15 @@ class Recording:
                 bound=list(bound),
                 reads=list(reads),
                 deleted=list(deleted),
+                exact=exact,
             )
             self.writer.append(finished)
+        effects = effects or {}
+        if exact and (effects or changed):
+            effects["lineage"] = _lineage(effects, bound, reads, deleted, changed)
         if effects:
             self.writer.append(p.StepEffects(step=number, **effects))
         return number
-
-    def run(self, source: str, cell: str | None = None, **more: Any) -> int:
-        """Run a cell in this process, and record of it what the recorder would."""
-        python = TransformerManager().transform_cell(source)
-        names, namespace = cell_names(python), self.namespace
-        before = {name: id(value) for name, value in namespace.items()}
-        printed, error = io.StringIO(), None
-        try:
-            with contextlib.redirect_stdout(printed):
-                exec(compile(python, "<cell>", "exec"), namespace)
-        except Exception as raised:  # noqa: BLE001 - the cell's
-            error = (type(raised).__name__, str(raised))
-        visible = {name for name in namespace if not is_internal(name)}
-        bound = {name for name in visible if before.get(name) != id(namespace[name])}
-        bound |= names.bound & visible
-        if error is None and isinstance(ast.parse(python).body[-1], ast.Expr):
-            bound.add(f"_{self._number + 1}")  # IPython keeps outputs by their number
-        reachable, _ = reachable_names(names.reads | names.bound, namespace)
-        reads = (reachable & visible & before.keys()) | (names.reads & visible)
-        outputs = []
-        if printed.getvalue():
-            outputs = [{"output_type": "stream", "name": "stdout", "text": printed.getvalue()}]
-        return self.step(
-            source,
-            sorted(bound),
-            sorted(reads - (names.bound - names.reads)),
-            transformed=None if python.rstrip("\n") == source else python,
-            cell_id=cell,
-            error=error,
-            outputs=[*outputs, *more.pop("outputs", ())],
-            deleted=sorted(before.keys() - namespace.keys()),
-            **more,
-        )
 
     def note(self, text: str, step: int | None = None) -> None:
         """A remark of the user's."""
@@ -143,6 +112,24 @@ class Recording:
         if not self.writer.closed:
             self.writer.log.sync()
         return self._store.folder(self.writer.id).read(KEY)
+
+
+def _lineage(
+    effects: dict[str, Any],
+    bound: Iterable[str],
+    reads: Iterable[str],
+    deleted: Iterable[str],
+    changed: Iterable[str],
+) -> Lineage:
+    """What the recorder would say of a step that did this."""
+    read = dict.fromkeys((*reads, *changed, *deleted), "code")
+    written = dict.fromkeys(changed, "value")
+    for use in effects.get("files", ()):
+        written_to = use.get("action", "read") != "read"
+        (written if written_to else read)[f"file:{use['path']}"] = "effects"
+    if effects.get("processes"):
+        read["file:*"] = written["file:*"] = "effects"
+    return Lineage(read=read, made=dict.fromkeys((*bound, *deleted), "code"), changed=written)
 
 
 @pytest.fixture

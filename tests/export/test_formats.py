@@ -146,7 +146,7 @@ def test_requirements_are_what_the_code_imports(recording, tmp_path):
     """By the name to install, at the version that ran; the kernel's own packages are not."""
     packages = {"sklearn": "1.5.0", "zmq": "26.0", "odd": "not a version\n"}
     recording.new_run(packages=packages)
-    recording.step("import sklearn.linear_model, odd, os")
+    recording.step("import sklearn.linear_model, odd, os", ["sklearn", "odd", "os"])
     recording.step("from numpy import array", ["array"], effects={"packages": {"numpy": "2.0"}})
     path = exported(recording.read(), tmp_path, "a.ipynb")
     about = nbformat.read(path, as_version=4).metadata.ipysession

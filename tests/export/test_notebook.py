@@ -83,7 +83,7 @@ def test_a_kept_failure_may_raise(recording):
     recording.step("1 / 0", error=("ZeroDivisionError", "division by zero"))
     recording.step("x = 1", ["x"])
     recording.step("wait()", outcome=Outcome.INTERRUPTED)
-    made = built(recording)
+    made = built(recording, all=True)
     assert [cell.metadata.get("tags") for cell in made.cells] == [
         ["raises-exception"],
         None,
@@ -101,9 +101,8 @@ def test_the_reason_of_each_dropped_step_is_in_the_metadata(recording):
     recording.step("x = 1", ["x"], cell_id="a")
     recording.step("x = 2", ["x"], cell_id="a")
     dropped = built(recording).metadata.ipysession.dropped
-    assert dropped == [
-        {"step": 1, "reason": "step 2 ran the same cell again and binds the same names"}
-    ]
+    said = "step 2 ran the same cell again, and nothing that stays needs what it did"
+    assert dropped == [{"step": 1, "reason": said}]
 
 
 def test_ids_stay_unique(recording):
@@ -115,7 +114,7 @@ def test_ids_stay_unique(recording):
 
 
 def test_an_update_of_a_display_reaches_its_cell(recording):
-    """Also from a step that is dropped: so it stood in the notebook."""
+    """And the step that made it stays, so that a run of the notebook shows the same."""
     shown = {"event": "output", "output": display({"text/plain": "0 %"}), "display_id": "bar"}
     recording.step("bar = show()", ["bar"], cell_id="a", outputs=[shown])
     update = {
@@ -127,7 +126,7 @@ def test_an_update_of_a_display_reaches_its_cell(recording):
     recording.step("x = 1", ["x"], cell_id="b", outputs=[update])
     recording.step("x = 2", ["x"], cell_id="b")
     made = built(recording)
-    assert len(made.cells) == 2
+    assert len(made.cells) == 3
     assert made.cells[0].outputs[0].data == {"text/plain": "100 %"}
 
 
@@ -229,7 +228,7 @@ def test_text_comes_from_the_notebook_file(new_recording):
         ("markdown", "The end"),
     )  # fmt: skip
     recording.step("x = 1", ["x"], cell_id="c1")
-    recording.step("print(x)", [], ["x"], cell_id="c5")
+    recording.step("print(x)", [], ["x"], cell_id="c5", outputs=[stream("1\n")])
     recording.step("y = 2", ["y"], cell_id="c2")
     made = built(recording)
     expected = [
@@ -393,7 +392,8 @@ def test_a_living_session_can_be_exported(recording):
     """While its kernel runs, and in the middle of a step."""
     recording.step("x = 1", ["x"])
     recording.step("train()", outcome=None, outputs=[stream("epoch 1\n")])
-    made = built(recording)
+    assert sources(built(recording)) == ["x = 1"]
+    made = built(recording, all=True)
     assert sources(made) == ["x = 1", "train()"]
     assert made.cells[1].metadata.ipysession.outcome == "running"
     assert made.cells[1].metadata.get("tags") is None

@@ -33,10 +33,10 @@ def result(text):
     return {"output_type": "execute_result", "data": {"text/plain": text}, "metadata": {}}
 
 
-def verified(recording, *, consent=False, timeout=60, **options):
-    """The verdict on a recording."""
+def verified(recording, *, consent=False, timeout=60):
+    """The verdict on all steps of a recording."""
     reading = recording.read()
-    notebook = build_notebook(reading, ExportOptions(**options))
+    notebook = build_notebook(reading, ExportOptions(all=True))
     before = nbformat.from_dict(notebook)
     verdict = verify_notebook(notebook, reading.session, consent=consent, timeout=timeout)
     assert notebook == before
@@ -267,7 +267,8 @@ def test_ctrl_c_ends_it_and_its_kernel(recording, tmp_path):
     """At once, with nothing written."""
     marker = tmp_path / "pid"
     recording.step(
-        f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+        f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(60)",
+        ["os", "time"],
     )
 
     def interrupt():

@@ -15,6 +15,7 @@ from ipysession.export.surroundings import (
     Surroundings,
     note_positions,
     notebook_path,
+    removed_cells,
     surroundings,
 )
 
@@ -44,7 +45,16 @@ def build_notebook(
     the session names. Needs no kernel, and works while another process records the session.
     Raises InvalidRequest where ``options`` names steps or names that do not exist.
     """
-    return assemble(reading, select_steps(reading.session, options), notebook)
+    return assemble(reading, select(reading, options, notebook), notebook)
+
+
+def select(reading: Reading, options: ExportOptions, notebook: Path | None = None) -> Selection:
+    """The steps to export, cells that the notebook file no longer has left aside; see
+    `select_steps`.
+    """
+    session = reading.session
+    path = notebook_path(session, session.steps) if notebook is None else notebook
+    return select_steps(session, options, removed_cells(path, session.steps))
 
 
 def assemble(reading: Reading, selection: Selection, notebook: Path | None = None) -> NotebookNode:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from importlib import metadata
 from typing import TYPE_CHECKING
-
-from ipysession.export.uses import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,8 +34,13 @@ def requirements(steps: Iterable[Step], packages: Mapping[str, str]) -> list[str
     for step in steps:
         if "import" not in step.python:
             continue
-        tree = parse(step.python)
-        for node in () if tree is None else ast.walk(tree):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # `"\d"` in the user's code is the user's
+                tree = ast.parse(step.python)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue  # it did not run either
+        for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

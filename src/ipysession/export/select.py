@@ -1,24 +1,27 @@
 """Which steps an export keeps, and why each of the others is dropped.
 
-A step is dropped only when a later successful run of the same cell binds the same names, and
-when no trace of it is left that a kept step, or the end of the session, could see. Steps keep
-their order of execution, which is always right. Slicing by effect belongs to later versions.
+What stays is decided by effect, not by status: the targets (by default the final values and
+the visible results of the notebook as it stands) and all that they rest on, as the graph of
+steps tells it. Steps keep their order of execution, which is always right.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ipysession.errors import InvalidRequest
-from ipysession.export.options import ExportOptions
 from ipysession.export.sources import clean_source
-from ipysession.export.traces import Trace, bound_names, traces
+from ipysession.lineage import is_internal
+from ipysession.lineage.graph import Graph
 from ipysession.model import Outcome
+from ipysession.model.tree import branch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
+    from ipysession.export.options import ExportOptions
     from ipysession.model import Session, Step
 
 _FAILURES = frozenset({Outcome.ERROR, Outcome.INTERRUPTED, Outcome.DIED})
@@ -26,7 +29,10 @@ _HOW_IT_FAILED = {
     Outcome.ERROR: "it ended with an error",
     Outcome.INTERRUPTED: "it was interrupted",
     Outcome.DIED: "the kernel died in it",
+    Outcome.RUNNING: "it has not ended",
 }
+_HISTORY = re.compile(r"_{1,3}|_\d+|_i{1,3}|_i\d+|_[iod]h|In|Out")
+"""IPython's own names for earlier inputs and outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +45,13 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The steps to export, in order of execution, and those that are left out."""
+    """The steps to export, in order of execution, and those that are left out. ``names`` are
+    the names whose values, at the end, the kept steps must give.
+    """
 
     kept: tuple[Step, ...]
     dropped: tuple[Dropped, ...]
+    names: tuple[str, ...] = ()
 
 
 def failed(step: Step) -> bool:
@@ -50,76 +59,232 @@ def failed(step: Step) -> bool:
     return step.outcome in _FAILURES
 
 
-def select_steps(session: Session, options: ExportOptions) -> Selection:
+def select_steps(
+    session: Session, options: ExportOptions, removed: Collection[str] = ()
+) -> Selection:
     """Decide which steps of ``session`` to export.
 
-    Raises InvalidRequest where ``options`` names steps or names that the session does not
-    have, or a step that only repeats another.
+    ``removed`` are the ids of cells that the notebook no longer has: they show nothing. Raises
+    InvalidRequest where ``options`` names steps or names that the session does not have, or a
+    step that only repeats another.
     """
-    steps = sorted(session.steps, key=lambda step: step.number)
-    reasons: dict[int, str] = {}
+    head = None
     if options.steps:
-        _check_numbers(session, steps, options.steps)
-    for step in steps:
-        reason = _never_exported(step)
-        if reason is not None:
-            reasons[step.number] = reason
-    candidates = [step for step in steps if step.number not in reasons]
+        _check_numbers(session, options.steps)
+        if not set(options.steps) <= {step.number for step in branch(session)}:
+            head = max(options.steps)
+    chosen = _Chooser(session, Graph.of(session, head), removed)
     if options.steps:
-        wanted = set(options.steps)
-        reasons.update({s.number: "not asked for" for s in candidates if s.number not in wanted})
-    elif not options.all:
-        reasons.update(_default_reasons(session, candidates, options.targets))
-    return Selection(
-        tuple(step for step in steps if step.number not in reasons),
-        tuple(Dropped(number, reasons[number]) for number in sorted(reasons)),
-    )
+        return chosen.steps(options.steps)
+    if options.all:
+        return chosen.all()
+    if options.targets:
+        return chosen.targets(options.targets)
+    return chosen.notebook()
 
 
-def _never_exported(step: Step) -> str | None:
-    if step.replay_of is not None:
-        return f"it repeats step {step.replay_of} to bring values back"
+def widened(session: Session, selection: Selection) -> tuple[Selection, ...]:
+    """Larger selections of the same branch, each holding the one before, the last one all that
+    can run: what to try where ``selection`` does not give the same again.
+
+    First come the steps that wrote anything which a kept step reads or writes, whether or not
+    the graph says that it needs them, and those that reached outside the namespace.
+    """
+    last = selection.kept[-1].number if selection.kept else None
+    graph = Graph.of(session, None if last is None else _tip(session, last))
+    can_run = [
+        step
+        for step in graph.steps
+        if step.outcome not in (Outcome.DIED, Outcome.RUNNING) and _own_lines(step) is None
+    ]
+    kept = {step.number for step in selection.kept}
+    touched: set[str] = set()
+    for step in selection.kept:
+        facts = graph.facts(step.number)
+        touched |= {_root(text) for part in facts for text in part}
+    near = {
+        step.number
+        for step in can_run
+        if step.provenance.outside
+        or touched & {_root(t) for part in graph.facts(step.number)[1:] for t in part}
+    }
+    found: list[Selection] = []
+    for wanted in (kept | near, {step.number for step in can_run}):
+        if wanted > kept:
+            kept = wanted
+            dropped = tuple(item for item in selection.dropped if item.step not in kept)
+            steps = tuple(step for step in session.steps if step.number in kept)
+            found.append(Selection(steps, dropped, selection.names))
+    return tuple(found)
+
+
+def _tip(session: Session, number: int) -> int | None:
+    """The head of a branch that holds step ``number``: where the session stands, if it does."""
+    return None if any(step.number == number for step in branch(session)) else number
+
+
+def _root(text: str) -> str:
+    return re.split(r"[\[.]", text, maxsplit=1)[0] if ":" not in text else text
+
+
+class _Chooser:
+    """Knows the branch, and says of each of its steps why it goes."""
+
+    def __init__(self, session: Session, graph: Graph, removed: Collection[str]) -> None:
+        self._graph = graph
+        self._removed = removed
+        self._never: dict[int, str] = {}
+        on_branch = {step.number for step in graph.steps}
+        for step in session.steps:
+            if step.replay_of is not None:
+                said = f"it repeats step {step.replay_of} to bring values back"
+            elif step.number not in on_branch:
+                said = "it is on another branch of the session"
+            else:
+                said = _own_lines(step) or ""
+            if said:
+                self._never[step.number] = said
+
+    def _selection(
+        self, kept: Collection[int], why: dict[int, str], names: Iterable[str] = ()
+    ) -> Selection:
+        dropped = {number: said for number, said in why.items() if number not in kept}
+        dropped.update(self._never)
+        return Selection(
+            tuple(s for s in self._graph.steps if s.number in kept and s.number not in dropped),
+            tuple(Dropped(number, dropped[number]) for number in sorted(dropped)),
+            tuple(names),
+        )
+
+    # -- what a user may ask for -------------------------------------------------------
+
+    def all(self) -> Selection:
+        """Every step of the branch."""
+        return self._selection({s.number for s in self._graph.steps}, {}, self._living())
+
+    def steps(self, wanted: Sequence[int]) -> Selection:
+        """These steps and what makes them do what they did."""
+        kept: set[int] = set()
+        for number in wanted:
+            if number not in self._graph:
+                message = (
+                    f"steps {', '.join(map(str, sorted(wanted)))} stand on different branches "
+                    "of the session; export them one by one"
+                )
+                raise InvalidRequest(message)
+            kept.update(self._graph.needs_step(number))
+        shown = ", ".join(map(str, sorted(wanted)))
+        said = f"step{'s' * (len(wanted) > 1)} {shown} can do without it"
+        return self._selection(kept, {s.number: said for s in self._graph.steps})
+
+    def targets(self, names: Sequence[str]) -> Selection:
+        """What makes these names what they are at the end."""
+        known = [name for name in self._graph.names() if _is_users(name)]
+        for name in names:
+            if name not in known:
+                listed = ", ".join(known[:50]) + (" …" if len(known) > 50 else "")
+                there = f"the names that it bound are {listed}" if known else "it bound no names"
+                message = f"the session has no name {name!r}; {there}"
+                raise InvalidRequest(message)
+        kept = self._graph.needs(names)
+        said = f"{', '.join(names)} can do without it"
+        living = set(self._living())
+        return self._selection(
+            kept, {s.number: said for s in self._graph.steps}, [n for n in names if n in living]
+        )
+
+    def notebook(self) -> Selection:
+        """The final values, the files as they were left, and what the notebook shows."""
+        graph = self._graph
+        names = self._living()
+        files = [text for text in graph.things() if text.startswith("file:")]
+        kept = set(graph.needs([*names, *files]))
+        newest = self._newest_runs()
+        for step in newest.values():
+            if step.number not in kept and self._is_visible(step):
+                kept.update(graph.needs_step(step.number))
+        displays = self._displays(kept)
+        while not displays <= kept:
+            for number in displays - kept:
+                kept.update(graph.needs_step(number))
+            displays = self._displays(kept)
+        why = {step.number: self._why_dropped(step, newest) for step in graph.steps}
+        return self._selection(kept, why, names)
+
+    # -- parts of the answer -----------------------------------------------------------
+
+    def _living(self) -> list[str]:
+        """The user's names that are bound at the end."""
+        living: dict[str, None] = {}
+        for step in self._graph.steps:
+            if step.outcome in (Outcome.DIED, Outcome.RUNNING):
+                continue
+            for name in step.provenance.bound:
+                living[name] = None
+            for name in step.provenance.deleted:
+                living.pop(name, None)
+        return sorted(name for name in living if _is_users(name))
+
+    def _newest_runs(self) -> dict[str, Step]:
+        """The newest run of each cell that the notebook shows."""
+        newest: dict[str, Step] = {}
+        for step in self._graph.steps:
+            if step.number in self._never or not step.store_history:
+                continue
+            if step.cell_id not in self._removed:
+                newest[_cell(step)] = step
+        return newest
+
+    def _is_visible(self, step: Step) -> bool:
+        """Does the notebook show a result of it, or did it do something to the world, or may it
+        have, as far as is known?
+        """
+        if step.outcome is not Outcome.OK:
+            return False
+        did = step.provenance
+        return bool(step.events or did.processes or did.connections or not did.exact)
+
+    def _displays(self, kept: Collection[int]) -> set[int]:
+        """The steps whose updates changed what a kept step shows."""
+        owners: dict[str, int] = {}
+        found: set[int] = set()
+        for step in self._graph.steps:
+            if step.outcome in (Outcome.DIED, Outcome.RUNNING) or step.number in self._never:
+                continue
+            for event in step.events:
+                display = event.get("display_id")
+                if not isinstance(display, str):
+                    continue
+                if event.get("event") == "update":
+                    if owners.get(display, step.number) in kept:
+                        found.add(step.number)
+                else:
+                    owners[display] = step.number
+        return found
+
+    def _why_dropped(self, step: Step, newest: dict[str, Step]) -> str:
+        how = _HOW_IT_FAILED.get(step.outcome)
+        again = newest.get(_cell(step))
+        if again is not None and again.number > step.number:
+            said = f"step {again.number} ran the same cell again"
+        elif not step.store_history:
+            said = "a program ran it in the background"
+        elif step.cell_id in self._removed:
+            said = "the notebook no longer has its cell"
+        else:
+            said = "it shows nothing"
+        parts = [how, said] if how is not None and said != "it shows nothing" else [how or said]
+        return f"{', '.join(parts)}, and nothing that stays needs what it did"
+
+
+def _own_lines(step: Step) -> str | None:
     if clean_source(step.source, step.transformed).empty:
         return "it holds only ipysession's own lines" if step.source.strip() else "it is empty"
     return None
 
 
-def _check_numbers(session: Session, steps: Sequence[Step], wanted: Iterable[int]) -> None:
-    known = {step.number: step for step in steps}
-    for number in wanted:
-        step = known.get(number)
-        if step is None:
-            last = steps[-1].number if steps else 0
-            there = f"its steps are 1 to {last}" if steps else "it has no steps"
-            message = f"session {session.id} has no step {number}; {there}"
-            raise InvalidRequest(message)
-        if step.replay_of is not None:
-            message = f"step {number} only repeats step {step.replay_of}; export that one"
-            raise InvalidRequest(message)
-
-
-def _default_reasons(
-    session: Session, steps: list[Step], targets: tuple[str, ...]
-) -> dict[int, str]:
-    reasons = {
-        step.number: "a program ran it in the background, and it binds no names"
-        for step in steps
-        if not step.store_history and not bound_names(step)
-    }
-    steps = [step for step in steps if step.number not in reasons]
-    superseded = _superseded(steps)
-    if not targets and not superseded:
-        return reasons
-    seen = traces(session, steps)
-    if targets:
-        last = _last_for_targets(steps, seen, targets)
-        names = ", ".join(targets)
-        for step in steps:
-            if step.number > last:
-                reasons[step.number] = f"it ran after the last step that could change {names}"
-        steps = [step for step in steps if step.number <= last]
-    reasons.update(_drop_superseded(steps, seen))
-    return reasons
+def _is_users(name: str) -> bool:
+    return not is_internal(name) and _HISTORY.fullmatch(name) is None
 
 
 def _cell(step: Step) -> str:
@@ -127,85 +292,15 @@ def _cell(step: Step) -> str:
     return f"source {step.source}" if step.cell_id is None else f"id {step.cell_id}"
 
 
-def _superseded(steps: Iterable[Step]) -> bool:
-    """Is there any cell that ran more than once?"""
-    cells: set[str] = set()
-    for step in steps:
-        cell = _cell(step)
-        if cell in cells:
-            return True
-        cells.add(cell)
-    return False
-
-
-def _last_for_targets(
-    steps: Sequence[Step], seen: dict[int, Trace], targets: tuple[str, ...]
-) -> int:
-    """The number of the last step that bound, or may have changed, any of ``targets``."""
-    known = sorted({name for step in steps for name in bound_names(step)})
-    last = 0
-    for target in targets:
-        if target not in known:
-            shown = ", ".join(known[:50]) + (" …" if len(known) > 50 else "")
-            there = f"the names that it bound are {shown}" if known else "it bound no names"
-            message = f"the session has no name {target!r}; {there}"
+def _check_numbers(session: Session, wanted: Iterable[int]) -> None:
+    known = {step.number: step for step in session.steps}
+    for number in wanted:
+        step = known.get(number)
+        if step is None:
+            last = session.steps[-1].number if session.steps else 0
+            there = f"its steps are 1 to {last}" if session.steps else "it has no steps"
+            message = f"session {session.id} has no step {number}; {there}"
             raise InvalidRequest(message)
-        touching = (s.number for s in steps if target in seen[s.number].leaves)
-        last = max(last, *touching)
-    return last
-
-
-def _drop_superseded(steps: Sequence[Step], seen: dict[int, Trace]) -> dict[int, str]:
-    """The steps whose every trace is gone before anybody looks, each with the reason.
-
-    From the end backwards: when a step is judged, it is known which later ones stay.
-    """
-    reasons: dict[int, str] = {}
-    if any(seen[step.number].uses_history for step in steps):
-        return reasons  # `_`, `Out[3]`: to drop any step would change what they mean
-    later: list[Step] = []  # the kept steps after the one that is judged, in order
-    successes: dict[str, list[Step]] = {}  # the kept successful runs of each cell
-    for step in reversed(steps):
-        better = _successor(step, successes.get(_cell(step), ()), seen)
-        trace = seen[step.number]
-        if better is not None and (_is_forgotten(step) or _leaves_nothing(trace, later, seen)):
-            how = _HOW_IT_FAILED.get(step.outcome)
-            again = f"step {better.number} ran the same cell again and binds the same names"
-            reasons[step.number] = f"{how}, and {again}" if how else again
-            continue
-        later.insert(0, step)
-        if step.outcome is Outcome.OK:
-            successes.setdefault(_cell(step), []).insert(0, step)
-    return reasons
-
-
-def _successor(step: Step, runs: Iterable[Step], seen: dict[int, Trace]) -> Step | None:
-    """The first later successful run of the same cell that binds at least the same names."""
-    bound = bound_names(step)
-    for run in runs:
-        if bound <= seen[run.number].binds:
-            return run
-    return None
-
-
-def _is_forgotten(step: Step) -> bool:
-    """Did all that the step did die with its kernel? What comes later rests on a resume.
-
-    A step that reached outside the kernel is another matter, and has ``keeps``.
-    """
-    return step.outcome is Outcome.DIED and not step.provenance.outside
-
-
-def _leaves_nothing(trace: Trace, later: Sequence[Step], seen: dict[int, Trace]) -> bool:
-    """Is every name that the step bound or changed made anew before a kept step reads it?"""
-    if trace.keeps is not None:
-        return False
-    left = set(trace.leaves)
-    for step in later:
-        if not left:
-            return True
-        other = seen[step.number]
-        if other.reads_anything or left & other.reads:
-            return False
-        left -= other.overwrites
-    return left <= trace.by_products
+        if step.replay_of is not None:
+            message = f"step {number} only repeats step {step.replay_of}; export that one"
+            raise InvalidRequest(message)

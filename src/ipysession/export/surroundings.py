@@ -6,6 +6,7 @@ file, where it is known and can be read; they are attached to the code cell that
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,31 @@ def _read(path: Path) -> list[dict[str, Any]]:
         raise ValueError(message)
     notebook = nb.read(path.read_text(encoding="utf-8"))
     return [cell for cell in notebook.cells if isinstance(cell, dict)]
+
+
+def removed_cells(path: Path | None, steps: Sequence[Step]) -> frozenset[str]:
+    """The ids of cells that ran and that the notebook file no longer has.
+
+    Only a file that was saved after a cell ran can tell that of it. Empty where the file
+    cannot be read, or gives its cells other ids than those that were recorded.
+    """
+    if path is None:
+        return frozenset()
+    try:
+        status = path.stat()
+        if status.st_size > _MAX_BYTES:
+            return frozenset()
+        cells = json.loads(path.read_bytes())["cells"]
+        there = {str(cell.get("id")) for cell in cells}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return frozenset()  # the export says why, where it reads the file for its headings
+    ran: dict[str, float] = {}
+    for step in steps:
+        if step.cell_id is not None:
+            ran[step.cell_id] = (step.finished or step.started).timestamp()
+    if there.isdisjoint(ran):
+        return frozenset()
+    return frozenset(cell for cell, when in ran.items() if when < status.st_mtime) - there
 
 
 class _Anchors:

@@ -14,11 +14,11 @@ from ipysession.export import formats, nb
 from ipysession.export.bundle import write_bundle
 from ipysession.export.crate import write_crate
 from ipysession.export.formats import format_named, format_of
-from ipysession.export.notebook import assemble
+from ipysession.export.notebook import assemble, select
 from ipysession.export.options import ExportOptions
 from ipysession.export.prov import prov_document
 from ipysession.export.render import render
-from ipysession.export.select import Dropped, Selection, select_steps
+from ipysession.export.select import Dropped, Selection
 from ipysession.export.verify import Verification, verify_notebook
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def export_session(
     path = resolve_target(target, wanted)
     _check_target(path, force=options.force)
     kind = format_of(path) if wanted is None else wanted
-    selection = select_steps(reading.session, options)
+    selection = select(reading, options, notebook)
     _check_not_empty(reading, selection)
     made = assemble(reading, selection, notebook)
     verification = None

@@ -29,8 +29,14 @@ PANEL_SOURCES := hatch_build.py $(wildcard ui/*.json) $(shell find ui/src ui/sty
 
 # Parallel tests: more workers than this make the timeouts of real kernels tight on small machines.
 WORKERS ?= 2
-# How many kernels the tests kill at random moments, see tests/integration/test_kill.py.
+# How many kernels `make kill-test` kills at random moments (tests/integration/test_kill.py), and
+# how many of them the integration tests do: the first sessions of the same, seeded series.
 KILLS ?= 200
+SHARE_OF_KILLS ?= 40
+# What depends on the versions of IPython and ipykernel, and is run with the oldest ones.
+OLDEST_TESTS := tests/integration/test_recorder.py tests/integration/test_resume.py \
+	tests/integration/test_faces.py
+PYTEST_PARALLEL := -n $(WORKERS) --dist worksteal
 # Rooms whose tests must reach every line and branch, nearly: they hold the user's only copy.
 COVERED_ROOMS := model log store
 COVERAGE_FLOOR := 95
@@ -59,7 +65,7 @@ types: $(DEV_STAMP) ## mypy, strict
 
 # Coverage is taken here and not from integration tests: what they time, tracing would falsify.
 unit: $(DEV_STAMP) system-packages ## unit and fault tests, with the coverage of model, log and store
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not integration and not browser" --cov --cov-report=
+	$(BIN)/python -m pytest $(PYTEST_PARALLEL) -m "not integration and not browser" --cov --cov-report=
 	@low=; for room in $(COVERED_ROOMS); do \
 		echo "Coverage of $$room, lines and branches; floor: $(COVERAGE_FLOOR) %"; \
 		$(BIN)/python -m coverage report --fail-under=$(COVERAGE_FLOOR) \
@@ -68,17 +74,16 @@ unit: $(DEV_STAMP) system-packages ## unit and fault tests, with the coverage of
 	[ -z "$$low" ] || { echo "Below the floor:$$low" >&2; exit 1; }
 
 integration: $(PANEL_STAMP) system-packages ## real kernels and servers, newest versions
-	IPYSESSION_KILLS=$(KILLS) $(BIN)/python -m pytest -n $(WORKERS) -m "integration and not browser"
+	IPYSESSION_KILLS=$(SHARE_OF_KILLS) $(BIN)/python -m pytest $(PYTEST_PARALLEL) -m "integration and not browser"
 
 browser: $(PANEL_STAMP) system-packages ## real Chromium; one test at a time
 	$(BIN)/python -m pytest -m browser
 
-kill-test: $(DEV_STAMP) ## kill real kernels at random moments, KILLS=200 of them; a part of integration
-	IPYSESSION_KILLS=$(KILLS) $(BIN)/python -m pytest -n $(WORKERS) tests/integration/test_kill.py
+kill-test: $(DEV_STAMP) ## kill real kernels at random moments, KILLS=200 of them
+	IPYSESSION_KILLS=$(KILLS) $(BIN)/python -m pytest $(PYTEST_PARALLEL) tests/integration/test_kill.py
 
-# The kills are there to find what depends on time, not on versions: a share of them does here.
-oldest: $(OLDEST_STAMP) system-packages ## integration tests with the oldest IPython and ipykernel
-	IPYSESSION_KILLS=40 .venv-oldest/bin/python -m pytest -n $(WORKERS) -m "integration and not browser"
+oldest: $(OLDEST_STAMP) system-packages ## recorder, resume and faces with the oldest IPython and ipykernel
+	.venv-oldest/bin/python -m pytest $(PYTEST_PARALLEL) $(OLDEST_TESTS)
 
 bench: $(DEV_STAMP) ## measurements, side by side with peers
 	$(BIN)/python -m benchmarks

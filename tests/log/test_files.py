@@ -137,6 +137,21 @@ class TestFiles:
             files.replace(tmp_path / "d", b"new")
         assert [path.name for path in tmp_path.iterdir()] == ["d"]
 
+    def test_what_a_killed_process_left_is_removed_when_nobody_can_be_at_work_on_it(self, tmp_path):
+        """Nothing else is: no young one, no folder, no file of another name."""
+        left, young = files.temporary_for(tmp_path / "f"), files.temporary_for(tmp_path / "f")
+        link, folder = files.temporary_for(tmp_path / "l"), files.temporary_for(tmp_path / "d")
+        others = [tmp_path / name for name in ("f", ".f.tmp", ".f.0123456g.tmp", "f.01234567.tmp")]
+        for path in (left, young, *others):
+            path.write_bytes(b"x")
+        link.symlink_to(tmp_path / "nowhere")
+        folder.mkdir()
+        for path in (left, link, folder, *others):
+            os.utime(path, (0, 0), follow_symlinks=False)
+        files.remove_leftovers(tmp_path)
+        assert set(tmp_path.iterdir()) == {young, folder, *others}
+        files.remove_leftovers(tmp_path / "no such folder")
+
     def test_short_writes_are_completed(self, tmp_path, monkeypatch):
         """A full disk shows as an error, never as half a file."""
         disk = Disk(monkeypatch, tmp_path)

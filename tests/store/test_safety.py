@@ -12,6 +12,7 @@ from log.logs import Disk
 from store.stores import make_session
 
 from ipysession.errors import SessionNotFound, StoreUnsafe, StoreUnusable
+from ipysession.log import files
 from ipysession.log import key as key_module
 from ipysession.store import Store
 
@@ -150,10 +151,18 @@ class TestCurrent:
         store.make_current(name)
         assert os.readlink(store.path / "current") == f"sessions/{name}"  # noqa: PTH115
 
-    def test_a_file_system_without_links(self, store, monkeypatch):
-        """Does without; a leftover of a killed process does not matter either."""
+    def test_what_a_killed_process_left_is_removed(self, store):
+        """A link that was made and not yet renamed."""
         name = make_session(store)
-        (store.path / f".current-{os.getpid()}.tmp").touch()
+        left = files.temporary_for(store.path / "current")
+        left.symlink_to("nowhere")
+        os.utime(left, (0, 0), follow_symlinks=False)
+        store.make_current(name)
+        assert not left.is_symlink()
+
+    def test_a_file_system_without_links(self, store, monkeypatch):
+        """Does without."""
+        name = make_session(store)
         store.make_current(name)
 
         def refuse(*_):

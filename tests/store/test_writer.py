@@ -228,3 +228,20 @@ class TestOpening:
                 store.open_for_append(name)
         assert store.folder(name).writer() is None
         store.open_for_append(name).close()
+
+
+def test_opening_removes_what_a_killed_writer_left(store):
+    """Temporary files in the session's folder and among its blobs; blobs stay."""
+    name = make_session(store)
+    folder = store.folder(name)
+    blob = folder.blobs.put(b"x" * 1000)
+    left = [
+        files.temporary_for(folder.summary_path),
+        files.temporary_for(folder.blobs.folder / blob[:2] / blob),
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    store.open_for_append(name).close()
+    assert not any(path.exists() for path in left)
+    assert folder.blobs.get(blob) == b"x" * 1000

@@ -6,11 +6,14 @@ replaced file counts as durable only when its folder is synced too.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import stat
+import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from ipysession.errors import StoreUnsafe, StoreUnusable
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PRIVATE = os.O_CLOEXEC | os.O_NOFOLLOW
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+_LEFT_SECONDS = 60.0
+"""A temporary file that nobody has written for so long was left by a process that is gone."""
 
 
 def make_private_folder(path: Path) -> None:
@@ -146,8 +153,27 @@ def replace(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
         sync_folder(path.parent)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in ``folder`` that killed processes left there. Younger ones
+    stay: somebody may be at work.
+    """
+    limit = time.time() - _LEFT_SECONDS
+    # Whatever cannot be looked at or removed is no harm: it only takes space.
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                ours = _TEMPORARY.fullmatch(entry.name) and not entry.is_dir(follow_symlinks=False)
+                if ours and entry.stat(follow_symlinks=False).st_mtime < limit:
+                    os.unlink(entry.path)
+
+
+def temporary_for(path: Path) -> Path:
+    """A new name beside ``path``, for what is to be renamed to it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
 def _write_temporary(path: Path, data: bytes | memoryview, *, sync: bool) -> Path:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_for(path)
     descriptor = create_private(temporary)
     try:
         write_all(descriptor, data)

@@ -38,6 +38,7 @@ def load_key(*, create: bool) -> bytes | None:
         key = _read(path)
         if key is None and create:
             files.make_private_folder(path.parent)
+            files.remove_leftovers(path.parent)
             # Where another process was first, its key is the one.
             with contextlib.suppress(FileExistsError):
                 files.write_new(path, secrets.token_bytes(KEY_BYTES))

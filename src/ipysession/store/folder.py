@@ -164,6 +164,14 @@ class SessionFolder:
         is_ours = isinstance(said, dict) and said.get("format") == _SUMMARY_FORMAT
         return said if is_ours else {}
 
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left between writing a file and giving it its name. For
+        who holds the session's lock.
+        """
+        files.remove_leftovers(self.path)
+        for folder in self.blobs.folder.glob("??"):
+            files.remove_leftovers(folder)
+
     def segment_sizes(self) -> dict[str, int]:
         """Bytes of each segment, by its name."""
         return {path.name: path.lstat().st_size for path in segments(self.log_folder)}

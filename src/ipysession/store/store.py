@@ -198,6 +198,7 @@ class Store:
         key = self._own_key()
         lock = SessionLock.acquire(folder.lock_path)
         try:
+            folder.remove_leftovers()
             contents = folder.read_contents()
             # Where records are gone from the end, their numbers are not given out again: the
             # gap stays visible.
@@ -225,14 +226,16 @@ class Store:
     def make_current(self, session_id: str) -> None:
         """Point the ``current`` link at the session of the latest kernel."""
         link = self.path / "current"
-        temporary = self.path / f".current-{os.getpid()}.tmp"
+        temporary = files.temporary_for(link)
+        files.remove_leftovers(self.path)
         try:
-            temporary.unlink(missing_ok=True)
             temporary.symlink_to(Path("sessions") / validate_id(session_id))
             temporary.replace(link)
         except OSError as error:
             # A convenience for people in a shell; file systems without links do without.
             _logger.debug("the link %s was not made: %s", link, error)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def delete(self, session_id: str) -> int:
         """Delete a session for good and return the bytes freed.

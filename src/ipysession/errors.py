@@ -25,6 +25,13 @@ Each subclasses the builtin that a caller would already catch. The message says
 what happened, to what, and what to do next. Nothing else lives here.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class SessionError(Exception):
     """The root of the tree; catching it catches every deliberate error of ipysession."""
@@ -55,7 +62,14 @@ class KernelBusy(SessionError, RuntimeError):
 
 
 class ConfirmationNeeded(SessionError, RuntimeError):
-    """What cannot be undone must be asked for a second time."""
+    """What cannot be undone must be asked for a second time.
+
+    ``members`` are what a program needs for that, JSON data.
+    """
+
+    def __init__(self, message: str, members: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.members = dict(members or {})
 
 
 class InvalidTransition(SessionError, RuntimeError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ipysession.errors import SessionError
 from ipysession.live import LiveSessions, offer
 from ipysession.magics import SessionMagics, complete_session
+from ipysession.preferences import OfferResume, load_preferences
 from ipysession.record.recorder import Recorder
 from ipysession.settings import Recording, SessionStore
 
@@ -57,7 +58,8 @@ def load(shell: Any, *, quiet: bool = False) -> None:
 
 def _greeting(sessions: LiveSessions) -> str:
     lines = ["Recording · %session for status"]
-    if sessions.recorder.settings.offer_resume:
+    asked = load_preferences().offer_resume is not OfferResume.NEVER
+    if asked and sessions.recorder.settings.offer_resume:
         try:
             earlier = sessions.resumable()
         except SessionError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,28 @@ class Shown:
         return to_text(self.report)
 
 
+class Answer:
+    """A report for a program that ran the magic: the Jupyter server does, on a panel's behalf."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002 - IPython's protocol
+        said = {"headline": self.report.headline, "data": json.loads(to_json(self.report.data))}
+        return {"text/plain": self.report.headline, ANSWER_MIME: said}
+
+
+ANSWER_MIME = "application/vnd.ipysession.answer+json"
+
+_last: list[Report] = []
+"""The report of the newest verb that went well."""
+
+
+def last_answer() -> Answer | None:
+    """What the newest ``%session`` said; None where it failed or there was none."""
+    return Answer(_last[0]) if _last else None
+
+
 @magics_class
 class SessionMagics(Magics):
     """The ``%session`` magic."""
@@ -57,6 +80,7 @@ class SessionMagics(Magics):
         if words and words[0] == "--json":
             words = ["status", *words]
         name, *rest = words or ["status"]
+        _last.clear()
         try:
             verb = verb_named(name, kernel=True)
             arguments = parse(verb, rest, _PROGRAM)
@@ -68,6 +92,7 @@ class SessionMagics(Magics):
         except SessionError as error:
             # UsageError is shown as one line without a traceback: the message is the answer.
             raise IPythonUsageError(str(error)) from error
+        _last.append(report)
         if arguments.json:
             print(to_json(report.data))  # noqa: T201 - for programs, which read the stream
         else:

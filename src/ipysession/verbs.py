@@ -102,7 +102,8 @@ VERBS: tuple[Verb, ...] = (
         "all sessions, the newest first",
         _list,
         (
-            _argument("text", nargs="?", metavar="TEXT", help="in the title, notebook or id"),
+            _argument("text", nargs="?", metavar="TEXT",
+                      help="in the title, notebook, tags, id or the source of a step"),
             _argument("--state", action="append", default=[], help="only sessions in this state"),
             _argument("--notebook", metavar="PATH", help="only sessions of this notebook"),
             _argument("--tag", help="only sessions with this tag"),
@@ -171,6 +172,10 @@ VERBS: tuple[Verb, ...] = (
          lambda s, _: s.complete(), kernel=True, takes_session=False),
     Verb("verify-log", "check every line of a session's log",
          lambda s, a: s.verify_log(a.session), (_SESSION,)),
+    Verb("settings", "what happens by itself: offers to resume, recording in new kernels",
+         lambda s, a: s.settings(a.change),
+         (_argument("change", nargs="*", metavar="NAME=VALUE", help="what to change"),),
+         takes_session=False),
     Verb("where", "where a session lies", lambda s, a: s.where(a.session), (_SESSION,)),
 )  # fmt: skip
 

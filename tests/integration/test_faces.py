@@ -78,6 +78,7 @@ COMPARED = {
     "delete": ["delete", "First analysis"],
     "verify-log": ["verify-log", "First analysis"],
     "where": ["where", "First analysis"],
+    "settings": ["settings"],
 }
 """Every verb that both faces have, with arguments for which both can answer."""
 

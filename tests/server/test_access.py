@@ -1,20 +1,47 @@
-"""Who may ask: authentication, authorization, other origins, and methods that change things."""
+"""Who may ask: authentication, authorization, other origins, and what changes things.
 
-from typing import ClassVar
+The tests walk through the OpenAPI document, so that no operation can be forgotten.
+"""
+
+from typing import ClassVar, NamedTuple
 
 import pytest
 from jupyter_server.auth import Authorizer
 from traitlets.config import Config
 
-from ipysession.server import handlers
+from ipysession.server import routes
+from ipysession.server.openapi import openapi_document
 
 EVIL = "https://evil.example"
 XSRF = "0123456789abcdef0123456789abcdef"
 
-ROUTES = [
-    path.removeprefix("/ipysession/api/").replace("([^/]+)", "20200101-000000-aaaaaa")
-    for path, _, _ in handlers.routes("/", None, None)
+
+class Operation(NamedTuple):
+    """A method and a path below the API."""
+
+    method: str
+    path: str
+
+    @property
+    def sent(self):
+        """What a request needs besides."""
+        return {"method": self.method} | ({"body": "{}"} if self.method in BODIES else {})
+
+
+BODIES = {"POST", "PUT", "PATCH"}
+
+OPERATIONS = [
+    Operation(
+        method.upper(),
+        path.removeprefix("/").replace("{id}", "20200101-000000-aaaaaa").replace("{n}", "1"),
+    )
+    for path, item in openapi_document()["paths"].items()
+    for method in item
+    if method != "parameters"
 ]
+EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
+CHANGES = [operation for operation in OPERATIONS if operation.method != "GET"]
+PATHS = sorted({operation.path for operation in OPERATIONS})
 
 
 def config(**server):
@@ -31,29 +58,27 @@ STRICT_AND_LAX = pytest.mark.parametrize(
 
 
 @STRICT_AND_LAX
-@pytest.mark.parametrize("path", ROUTES)
-async def test_a_stranger_learns_nothing(fetch, record, path):
+@EACH
+async def test_a_stranger_learns_and_changes_nothing(fetch, record, operation):
     """Without a token there is nothing but a refusal."""
     record("secret plans")
     for headers in ({}, {"Authorization": "token "}, {"Cookie": "username=me"}):
-        answer = await fetch(path, token=False, headers=headers)
+        answer = await fetch(operation.path, token=False, headers=headers, **operation.sent)
         assert answer.status == 403
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert answer.document == {
-            "type": "about:blank",
-            "title": "Forbidden",
-            "status": 403,
-            "detail": "Forbidden",
-        }
+        assert (answer.document["type"], answer.document["title"]) == ("about:blank", "Forbidden")
+        assert "secret" not in str(answer.document)
 
 
 @STRICT_AND_LAX
-@pytest.mark.parametrize("path", ROUTES)
-async def test_another_users_token_opens_nothing(fetch, path):
+@EACH
+async def test_another_users_token_opens_nothing(fetch, operation):
     """Nor with a wrong token, wherever it stands."""
     for headers in ({"Authorization": "token 0123456789abcdef"}, {"Authorization": "Bearer x"}):
-        assert (await fetch(path, token=False, headers=headers)).status == 403
-    assert (await fetch(f"{path}?token=0123456789abcdef", token=False)).status == 403
+        answer = await fetch(operation.path, token=False, headers=headers, **operation.sent)
+        assert answer.status == 403
+    path = f"{operation.path}?token=0123456789abcdef"
+    assert (await fetch(path, token=False, **operation.sent)).status == 403
 
 
 class Denier(Authorizer):
@@ -68,27 +93,56 @@ class Denier(Authorizer):
 
 
 @pytest.mark.parametrize("jp_server_config", [config(authorizer_class=Denier)])
-async def test_every_route_asks_the_authorizer_for_its_own_resource(fetch, jp_fetch):
-    """An administrator can forbid sessions and nothing else."""
+async def test_every_operation_asks_the_authorizer_for_its_own_resource(fetch, jp_fetch):
+    """An administrator can forbid sessions and nothing else, and reading apart from changing."""
     Denier.asked.clear()
     assert (await jp_fetch("api", "contents")).code == 200
     for _ in range(2):  # a decorator that remembers its first call would show in the second
-        for path in ROUTES:
-            answer = await fetch(path)
-            assert answer.status == 403
+        for operation in OPERATIONS:
+            action = "read" if operation.method == "GET" else "write"
+            answer = await fetch(operation.path, **operation.sent)
+            assert answer.status == 403, operation
             assert answer.document["detail"] == (
-                "User is not authorized to read on resource: ipysession."
+                f"User is not authorized to {action} on resource: ipysession."
             )
-            assert Denier.asked[-1] == ("read", "ipysession")
+            assert Denier.asked[-1] == (action, "ipysession")
 
 
-def test_every_method_is_guarded_by_itself():
-    """Not by a base class's: jupyter_server's decorator would mix up resources there."""
-    for _, handler, _ in handlers.routes("/", None, None):
+class Reader(Authorizer):
+    """Lets everybody read everything and use sessions, but neither run nor write anything."""
+
+    def is_authorized(self, handler, user, action, resource):
+        """As jupyter_server asks."""
+        return action == "read" or resource == "ipysession"
+
+
+@pytest.mark.parametrize("jp_server_config", [config(authorizer_class=Reader)])
+async def test_sessions_are_no_way_around_what_is_forbidden_otherwise(fetch, record):
+    """Who may run no kernel resumes and verifies nothing; who may write no file exports none."""
+    session_id = record()
+    kernel = "5f3c0000-0000-0000-0000-000000000000"
+    for path, method, body, missing in (
+        (f"sessions/{session_id}/resume", "POST", f'{{"kernel_id": "{kernel}"}}', "kernels"),
+        (f"sessions/{session_id}/export", "POST", '{"verify": true}', "kernels"),
+        (f"sessions/{session_id}/export", "POST", '{"path": "x.ipynb"}', "contents"),
+        ("settings", "PATCH", '{"auto_load": true}', "kernels"),
+    ):
+        answer = await fetch(path, method=method, body=body)
+        assert answer.status == 403, path
+        assert answer.document["detail"].endswith(f"on resource: {missing}.")
+    answer = await fetch(f"sessions/{session_id}/export", method="POST", body="{}")
+    assert answer.status == 200
+
+
+def test_every_method_is_in_the_document_and_guarded_by_itself():
+    """Not by a base class's guard: jupyter_server's decorator would mix up resources there."""
+    document = openapi_document()["paths"]
+    assert {f"/{path}" for path in routes.HANDLERS} == set(document)
+    for path, handler in routes.HANDLERS.items():
         own = {"get", "head", "post", "put", "patch", "delete"} & set(vars(handler))
-        assert own
+        assert own == set(document[f"/{path}"]) - {"parameters"}
         for name in own:
-            guarded_by = wrappers(getattr(handler, name))
+            guarded_by = [*wrappers(getattr(handler, name))]
             assert any("authenticated" in where for where in guarded_by), (handler, name)
             assert any("authorized" in where for where in guarded_by), (handler, name)
 
@@ -125,34 +179,45 @@ async def test_a_browser_reads_its_own_server(browser, record):
     assert (await browser(f"sessions/{session_id}")).status == 200
 
 
-@pytest.mark.parametrize("path", ROUTES)
-async def test_another_sites_page_cannot_read_with_the_browsers_cookies(browser, record, path):
-    """The browser sends the cookie along; the server sees whose page asked."""
+@EACH
+async def test_another_sites_page_can_do_nothing_with_the_browsers_cookies(
+    browser, record, operation
+):
+    """The browser sends the cookies along; the server sees whose page asked."""
     record("secret plans")
-    answer = await browser(path, headers={"Origin": EVIL})
+    answer = await browser(operation.path, headers={"Origin": EVIL}, xsrf=True, **operation.sent)
     assert answer.status == 404
+    assert answer.document["type"] == "about:blank"
     assert "secret" not in str(answer.document)
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("path", PATHS)
 async def test_another_site_is_not_invited_by_a_preflight(fetch, path):
     """No answer gives another origin leave."""
     answer = await fetch(path, method="OPTIONS", token=False, headers={"Origin": EVIL})
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.mark.parametrize("path", ROUTES)
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-async def test_nothing_can_be_changed_yet_and_never_without_the_xsrf_token(browser, path, method):
-    """The XSRF check comes first, the missing method after it."""
-    body = {"body": "{}"} if method != "DELETE" else {}
-    answer = await browser(path, method=method, **body)
+@pytest.mark.parametrize("operation", CHANGES, ids=" ".join)
+async def test_a_browser_changes_nothing_without_its_xsrf_token(browser, operation):
+    """With it, the request comes to where it is looked at."""
+    answer = await browser(operation.path, **operation.sent)
     assert answer.status == 403
     assert "_xsrf" in answer.document["detail"]
-    answer = await browser(path, method=method, xsrf=True, **body)
-    assert answer.status == 405
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    answer = await browser(operation.path, xsrf=True, **operation.sent)
+    assert answer.status == 200 or answer.document["type"] != "about:blank"
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_no_other_method_does_anything(fetch, path):
+    """405, as a problem document."""
+    for method in {"POST", "PUT", "PATCH", "DELETE"} - {
+        o.method for o in CHANGES if o.path == path
+    }:
+        answer = await fetch(path, **Operation(method, path).sent)
+        assert answer.status == 405
+        assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 async def test_what_is_sent_is_data_for_the_logged_in_user_alone(fetch, record):

@@ -122,6 +122,7 @@ class TestManagers:
                 "path": "sub/a.ipynb",
             },
             "current_notebook": "/root/sub/a.ipynb",
+            "path": "sub/a.ipynb",
         }
 
     async def test_a_console_shares_the_kernel_and_is_no_notebook(self):
@@ -132,20 +133,21 @@ class TestManagers:
         assert joined == {
             "kernel": {"id": "k1", "alive": False, "notebook": None, "path": None},
             "current_notebook": None,
+            "path": None,
         }
 
     async def test_a_kernel_that_another_server_runs_is_not_known(self):
         """Then the answer is null, not dead."""
         kernels = Kernels(self.server(kernels={"k2": True}))
         joined = await kernels.join(summary(), await kernels.notebooks())
-        assert joined == {"kernel": None, "current_notebook": "/home/me/a.ipynb"}
+        assert joined == {"kernel": None, "current_notebook": "/home/me/a.ipynb", "path": None}
 
     @pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
     async def test_managers_that_fail_do_not_hide_the_sessions(self, sync):
         """A gateway that is away costs the join, not the listing."""
         kernels = Kernels(self.server(kernels={"k1": True}, fails=True, sync=sync))
         joined = await kernels.join(summary(), await kernels.notebooks())
-        assert joined == {"kernel": None, "current_notebook": "/home/me/a.ipynb"}
+        assert joined == {"kernel": None, "current_notebook": "/home/me/a.ipynb", "path": None}
 
 
 @pytest.fixture

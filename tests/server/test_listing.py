@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from ipysession.model import payloads as p
 from ipysession.sessions import MAX_PAGE
 from ipysession.store import Store
 
@@ -20,7 +21,7 @@ async def test_before_the_first_session_the_listing_is_empty_and_makes_no_store(
 
 
 async def test_sessions_come_newest_first_with_what_the_shell_says(fetch, record, store):
-    """The same summary as in a shell, and two fields more."""
+    """The same summary as in a shell, and what the server adds."""
     older, newer = record("older"), record("newer", notebook="/home/me/a.ipynb")
     answer = await fetch("sessions")
     assert answer.ids == [newer, older]
@@ -28,6 +29,9 @@ async def test_sessions_come_newest_first_with_what_the_shell_says(fetch, record
     session = answer.document["sessions"][0]
     assert session.pop("kernel") is None
     assert session.pop("current_notebook") == "/home/me/a.ipynb"
+    assert session.pop("path") is None
+    assert session.pop("resumable") is True
+    assert session.pop("bytes") >= store.folder(newer).summary_path.stat().st_size
     summary = store.folder(newer).summary()
     assert session == summary.model_dump(mode="json")
 
@@ -102,15 +106,57 @@ async def test_filters_by_states_tag_text_and_notebook(fetch, record):
         assert answer.document["total"] == len(expected), query
 
 
+async def test_sorted_by_anything_that_a_listing_shows(fetch, record):
+    """Words from A to Z, the rest from the newest and largest; or as one says."""
+    long = record("banana", cells=[("x", "1")] * 3)
+    large = record("Apple", cells=[("y = 'aa'", "b" * 5000)])
+    newest = record("cherry", cells=(), state="completed")
+    for query, expected in {
+        "sort=title": [large, long, newest],
+        "sort=title&order=desc": [newest, long, large],
+        "sort=created": [newest, large, long],
+        "sort=created&order=asc": [long, large, newest],
+        "sort=steps": [long, large, newest],
+        "sort=duration": [long, large, newest],
+        "sort=size": [large, long, newest],
+        "sort=state": [newest, long, large] if long < large else [newest, large, long],
+    }.items():
+        assert (await fetch(f"sessions?{query}")).ids == expected, query
+        first = await fetch(f"sessions?{query}&limit=1")
+        rest = await fetch(f"sessions?{query}&after={first.document['next']}")
+        assert first.ids + rest.ids == expected, query
+
+
+async def test_text_is_found_in_the_sources_of_steps_too(fetch, record, store):
+    """As it was typed, whatever the case, and also in a session that is still recorded."""
+    older = record(cells=[("import pandas as pd", ""), ("Größe = 'ẞ'", "")])
+    record(cells=[("x = 1", "pandas in an output does not count")])
+    assert (await fetch("sessions?text=PANDAS%20AS")).ids == [older]
+    assert (await fetch("sessions?text=gr%C3%B6%C3%9Fe")).ids == [older]
+    writer = store.open_for_append(older)
+    writer.append(p.StepStarted(step=3, source="import polars"))
+    assert (await fetch("sessions?text=polars")).ids == [older]
+    writer.close()
+
+
 @pytest.mark.parametrize(
-    "limit", ["0", "-1", "1001", "ten", "", "1.5", "\uff11", "9" * 5000, "1e2"]
+    ("limit", "why"),
+    [
+        ("0", "limit should be greater than or equal to 1"),
+        ("-1", "limit should be greater than or equal to 1"),
+        ("1001", "limit should be less than or equal to 1000"),
+        ("ten", "limit must be a whole number, not 'ten'"),
+        *((word, "limit must be a whole number") for word in ("", "1.5", "\uff11", "1e2")),
+        ("9" * 5000, "limit must be a whole number"),
+    ],
 )
-async def test_a_bad_limit_is_refused(fetch, record, limit):
+async def test_a_bad_limit_is_refused(fetch, record, limit, why):
     """Only whole numbers from 1 to 1000, in ASCII."""
     answer = await fetch(f"sessions?{urlencode({'limit': limit})}")
     assert answer.status == 400
     assert answer.document["type"] == "urn:ipysession:problem:invalid-request"
-    assert "limit must be a whole number" in answer.document["detail"]
+    assert why in answer.document["detail"]
+    assert len(answer.document["detail"]) < 200
 
 
 async def test_an_unknown_state_is_refused_in_the_words_of_the_magic(fetch):
@@ -167,7 +213,7 @@ async def test_a_slow_disk_does_not_hold_up_the_server(fetch, jp_fetch, store, m
         assert answered.wait(30), "the server was not free to answer"
         return []
 
-    monkeypatch.setattr(Store, "summaries", slow)
+    monkeypatch.setattr(Store, "listed", slow)
     listing = asyncio.create_task(fetch("sessions"))
     assert await asyncio.to_thread(asked.wait, 30)
     assert (await jp_fetch("api", "status")).code == 200

@@ -77,12 +77,13 @@ class TestDerived:
         ],
     )
     def test_deleted_or_damaged(self, store, folder, content):
-        """The listing is right, and the file is whole again."""
+        """The summary is right, and the file is whole again."""
         expected, whole = listed(store), folder.summary_path.read_bytes()
         if content is None:
             folder.summary_path.unlink()
         else:
             folder.summary_path.write_bytes(content)
+        assert folder.summary(store.key()) == expected[folder.id]
         assert listed(store) == expected
         assert folder.summary_path.read_bytes() == whole
 

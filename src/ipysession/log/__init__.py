@@ -7,7 +7,7 @@
 
 from ipysession.log.blobs import Blobs
 from ipysession.log.key import load_key
-from ipysession.log.reader import Damage, Head, LogContents, read_last, read_log
+from ipysession.log.reader import Damage, Head, LogContents, read_last, read_log, read_only
 from ipysession.log.writer import Log, SyncPolicy
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "load_key",
     "read_last",
     "read_log",
+    "read_only",
 ]

@@ -6,6 +6,7 @@ checksum holds. Authenticity (the keyed chain) is checked on request.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -232,6 +233,21 @@ def read_last(folder: Path, blobs: Blobs, steps: int, *, session: str = "") -> t
         if steps <= 0:
             break
     return reader.contents(None).records
+
+
+def read_only(folder: Path, blobs: Blobs, kind: str, *, session: str = "") -> Iterator[Record]:
+    """The records of one type, in the order of their lines, at a fraction of the cost of reading
+    all: other lines are not even checked. Damage is passed over: `read_log` reports it.
+    """
+    mark = f',"type":"{kind}","payload":'.encode("ascii")
+    reader = _Reader(blobs, None, session)
+    for path in segments(folder):
+        with contextlib.suppress(OSError), files.open_regular(path) as stream:
+            for raw in stream:
+                line = check_line(raw.removesuffix(b"\n")) if mark in raw else None
+                record = None if line is None else reader.take(line)
+                if record is not None and record.type == kind:
+                    yield record
 
 
 def _lines(path: Path, damage: list[Damage]) -> Iterator[Line]:

@@ -16,7 +16,7 @@ from ipysession.model import Outcome, SessionState, Summary
 from ipysession.model.payloads import StepError
 from ipysession.model.provenance import FileUse, Provenance
 from ipysession.model.session import Note, Run, Transition
-from ipysession.server.requests import OfferResume
+from ipysession.preferences import OfferResume
 
 Output = dict[str, Any]
 """An nbformat output."""
@@ -58,11 +58,11 @@ class SessionEntry(Summary):
     kernel: Kernel | None
     current_notebook: str | None
     """Where the notebook lies now, in the file system."""
-    path: str | None = None
+    path: str | None
     """The same in this server; None where it lies outside."""
-    bytes: int | None = None
+    bytes: int
     """What the session takes on the disk."""
-    resumable: bool = False
+    resumable: bool
 
 
 class SessionPage(BaseModel):
@@ -96,6 +96,8 @@ class StepEntry(BaseModel):
     error: StepError | None
     provenance: Provenance
     redacted: dict[str, int]
+    on_branch: bool
+    """It is on the path from the beginning to where the session stands."""
     output_count: int
     outputs: list[Output] | None = None
     """None where they were not asked for."""
@@ -120,6 +122,8 @@ class SessionFile(FileUse):
 class SessionDetails(BaseModel):
     """What a session's page shows besides its steps."""
 
+    head: int | None
+    """The step that the session stands on; 0 is the beginning."""
     runs: list[Run]
     """Each with the environment that it ran in."""
     notes: list[Note]
@@ -140,17 +144,22 @@ class Variable(BaseModel):
     """A variable after a step, as it was saved; nothing is unpickled for it."""
 
     name: str
-    type: str = ""
+    type: str
     step: int
     """The step that its value comes from."""
-    bytes: int | None = None
-    shape: list[int] | None = None
-    length: int | None = None
-    preview: str | None = None
+    bytes: int | None
+    """In memory, about; None where that is not known."""
+    saved_bytes: int | None
+    """Of the saved group that it is part of."""
+    shared_with: list[str]
+    """Names that were saved with it, because they may share mutable objects."""
+    shape: list[int] | None
+    """Of an array or a table; of a container or a text its length alone."""
+    preview: str | None
     """A short text of the value, secrets taken out; None where there is none."""
     saved: bool
-    reason: str = ""
-    """Why it was not saved."""
+    reason: str
+    """Why there is no value to load; empty where there is one."""
 
 
 class Variables(BaseModel):
@@ -165,15 +174,16 @@ class GraphStep(BaseModel):
     """A step as a node of the graph."""
 
     step: int
-    cell_id: str | None = None
-    execution_count: int | None = None
+    cell_id: str | None
+    execution_count: int | None
     outcome: Outcome
     title: str
     """The first line of its source."""
-    binds: list[str] = []
-    stale: bool = False
+    binds: list[str]
+    """The names that it made."""
+    stale: bool
     """Something that it used was made anew since."""
-    marked: bool = False
+    marked: bool
     """It is needed for the names that were asked for."""
 
 
@@ -185,16 +195,19 @@ class GraphEdge(BaseModel):
     target: int
     """The step that used it."""
     names: list[str]
-    kind: str = "name"
-    """``name``, ``file`` or another way in which a step can depend on one."""
+    """What for: names, parts of them, and what is no name, such as ``file:data.csv``."""
+    kind: str
+    """``name``; or ``file``, ``random`` and the like where no name is among them."""
 
 
 class GraphDocument(BaseModel):
-    """The lineage of a session's steps."""
+    """The lineage of the steps on the branch that a session stands on."""
 
     session: str
     steps: list[GraphStep]
     edges: list[GraphEdge]
+    names: list[str]
+    """All names that the steps made."""
 
 
 class CellVersion(BaseModel):
@@ -332,6 +345,12 @@ class Deleted(BaseModel):
     bytes: int
 
 
+class StoredSession(Summary):
+    """A session and what it takes on the disk."""
+
+    bytes: int
+
+
 class Storage(BaseModel):
     """What the store takes."""
 
@@ -342,24 +361,27 @@ class Storage(BaseModel):
     """Bytes free on the disk."""
     by_state: dict[str, int]
     """Bytes by the sessions' states."""
-    largest: list[Summary]
+    largest: list[StoredSession]
 
 
 class Settings(BaseModel):
-    """What kernels, server and shell have agreed on."""
+    """What kernels, server and shell have agreed on, and what there is to choose from."""
 
     offer_resume: OfferResume
     auto_load: bool
     """Every new kernel records."""
     formats: dict[str, str]
-    """What can be exported: suffix → what it is."""
-    replay: list[ReplayPolicy] = list(ReplayPolicy)
+    """What a session can be exported as: name → what it is."""
+    replay: list[ReplayPolicy]
 
 
 class RestorableCell(BaseModel):
     """A cell whose recorded outputs are newer than the file's."""
 
     cell_id: str
+    """In the file, or, where its cells have no ids, as recorded."""
+    index: int
+    """The cell's place in the file, from 0."""
     step: int
     same_source: bool
     """Whether the cell in the file still has the source that ran."""
@@ -385,9 +407,9 @@ class Recording(BaseModel):
     title: str
     state: SessionState
     steps: int
+    busy: int | None
+    """The step that runs."""
     updated: datetime
-    trouble: str | None = None
-    """What is wrong with the recording, if anything is."""
 
 
 class Resumable(BaseModel):
@@ -405,8 +427,6 @@ class Resumable(BaseModel):
     updated: datetime
     age: float
     """Seconds since the last record."""
-    said: str
-    """The sentence that offers it."""
 
 
 class NotebookDocument(BaseModel):

@@ -62,6 +62,13 @@ class Notebooks:
         """The notebooks that this server connects with the session's kernel."""
         return self.by_kernel.get(summary.kernel_id or "", ())
 
+    def kernel_of(self, path: str) -> str | None:
+        """The kernel of the notebook at ``path``, a path in the file system."""
+        for kernel_id, paths in self.by_kernel.items():
+            if path in paths:
+                return kernel_id
+        return None
+
     def _followed(self, path: str | None, since: datetime) -> str | None:
         if path is None:
             return None
@@ -97,7 +104,7 @@ class Kernels:
         for session in served:
             kernel = session.get("kernel") or {}
             if session.get("type") == "notebook" and kernel.get("id"):
-                path = to_os_path(session["path"], self._root)
+                path = to_os_path(session["path"], self.root)
                 by_kernel[kernel["id"]] = (*by_kernel.get(kernel["id"], ()), path)
         return Notebooks(by_kernel, tuple(self._renames))
 
@@ -116,9 +123,17 @@ class Kernels:
                 "id": summary.kernel_id,
                 "alive": alive,
                 "notebook": opened,
-                "path": None if opened is None else to_api_path(opened, self._root),
+                "path": None if opened is None else to_api_path(opened, self.root),
             }
-        return {"kernel": kernel, "current_notebook": path}
+        return {
+            "kernel": kernel,
+            "current_notebook": path,
+            "path": None if path is None else self._path_in_server(path),
+        }
+
+    def _path_in_server(self, path: str) -> str | None:
+        root = self.root.rstrip(os.sep) + os.sep
+        return to_api_path(path, self.root) if path.startswith(root) else None
 
     async def join_all(
         self, summaries: Iterable[Summary], notebooks: Notebooks
@@ -137,12 +152,13 @@ class Kernels:
             return None  # it was shut down while we asked, or a gateway does not answer
 
     @property
-    def _root(self) -> str:
+    def root(self) -> str:
+        """The server's folder: paths in the server begin there."""
         # JPY_SESSION_NAME, which becomes a session's notebook, is made with this one.
         return str(self._serverapp.kernel_manager.root_dir)
 
     async def _on_contents(self, logger: object, schema_id: str, data: dict[str, Any]) -> None:  # noqa: ARG002 - given by name
         if data.get("action") == "rename":
-            old = to_os_path(data["source_path"], self._root)
-            new = to_os_path(data["path"], self._root)
+            old = to_os_path(data["source_path"], self.root)
+            new = to_os_path(data["path"], self.root)
             self._renames.append(Rename(datetime.now(UTC), old, new))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 from http.client import responses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tornado.web import HTTPError
 
@@ -40,6 +40,12 @@ PROBLEMS: dict[type[errors.SessionError], tuple[HTTPStatus, str]] = {
     errors.SessionError: (HTTPStatus.INTERNAL_SERVER_ERROR, "Sessions cannot be used"),
 }
 """Status and title of each kind of error; a kind that is missing here has its parent's."""
+
+
+def problem_document(error: BaseException | None, status: int) -> dict[str, Any]:
+    """What goes over the wire: the problem, and what an error of ours adds to it."""
+    more = error.members if isinstance(error, errors.ConfirmationNeeded) else {}
+    return {**problem(error, status)._asdict(), **more}
 
 
 class Problem(NamedTuple):

@@ -6,14 +6,16 @@ one knows, the other knows.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, WithJsonSchema
 
 from ipysession.checkpoint.plan import ReplayPolicy
 from ipysession.model import SessionState
-from ipysession.sessions import MAX_PAGE
+from ipysession.preferences import OfferResume
+from ipysession.sessions import MAX_PAGE, Sort
 
 SESSION_ID = "^[0-9]{8}-[0-9]{6}-[0-9a-z]{6}$"
 """As `ipysession.store.ids` has it; what does not match is refused before it touches a path."""
@@ -39,21 +41,25 @@ class Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _whole(value: object) -> object:
+    """Python's ``int`` takes more than digits, and so does pydantic."""
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,12}", value):
+        message = f"must be a whole number, not {value[:80]!r}"
+        raise ValueError(message)
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+SessionId = Annotated[str, WithJsonSchema({"type": "string", "pattern": SESSION_ID})]
+"""Validated by the one function that stands before every path, in its words."""
+
+State = Annotated[str, WithJsonSchema({"type": "string", "enum": list(map(str, SessionState))})]
+"""Validated by the verb, in its words."""
+
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
-StepNumber = Annotated[int, Field(ge=1, le=_BIG)]
-
-
-class Sort(StrEnum):
-    """What a listing is sorted by."""
-
-    UPDATED = "updated"
-    CREATED = "created"
-    TITLE = "title"
-    STEPS = "steps"
-    SIZE = "size"
-    STATE = "state"
-    DURATION = "duration"
+StepNumber = Annotated[Whole, Field(ge=1, le=_BIG)]
 
 
 class Order(StrEnum):
@@ -66,10 +72,9 @@ class Order(StrEnum):
 class ListingQuery(Query):
     """Which sessions, in which order."""
 
-    limit: int = Field(100, ge=1, le=MAX_PAGE, description="sessions on the page")
-    after: str | None = Field(
+    limit: Whole = Field(100, ge=1, le=MAX_PAGE, description="sessions on the page")
+    after: SessionId | None = Field(
         None,
-        pattern=SESSION_ID,
         description="the id after which the page begins: the `next` of the page before",
     )
     sort: Sort = Field(Sort.UPDATED, description="what the listing is sorted by")
@@ -78,9 +83,7 @@ class ListingQuery(Query):
         description="which end comes first; if not given, titles and states from A to Z, else "
         "the newest and largest first",
     )
-    state: list[SessionState] = Field(
-        [], description="only sessions in this state; repeat it for several"
-    )
+    state: list[State] = Field([], description="only sessions in this state; repeat it for several")
     notebook: str | None = Field(
         None,
         description="only sessions of this notebook: a whole path, or its end. Where the "
@@ -97,8 +100,8 @@ class ListingQuery(Query):
 class StepsQuery(Query):
     """Which steps, and how much of them."""
 
-    after: int = Field(0, ge=0, le=_BIG, description="the number after which the page begins")
-    limit: int = Field(100, ge=1, le=MAX_PAGE, description="steps on the page")
+    after: Whole = Field(0, ge=0, le=_BIG, description="the number after which the page begins")
+    limit: Whole = Field(100, ge=1, le=MAX_PAGE, description="steps on the page")
     outputs: bool = Field(False, description="with outputs; else only how many there are")
 
 
@@ -132,9 +135,7 @@ class DiffQuery(Query):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    other: str = Field(
-        alias="with", pattern=SESSION_ID, description="the session to compare this one with"
-    )
+    other: SessionId = Field(alias="with", description="the session to compare this one with")
 
 
 class PlanQuery(Query):
@@ -158,8 +159,8 @@ class RestoreQuery(Query):
     """Which notebook."""
 
     path: Name = Field(description="the notebook's path in this server, as in its contents API")
-    session: str | None = Field(
-        None, pattern=SESSION_ID, description="from this session; if not given, the newest of it"
+    session: SessionId | None = Field(
+        None, description="from this session; if not given, the newest of the notebook"
     )
 
 
@@ -192,7 +193,9 @@ class ExportRequest(Body):
     things about what to keep: at most one of them may be given.
     """
 
-    format: Name = Field("ipynb", description="a format's suffix; GET settings lists them")
+    format: Name = Field(
+        "notebook", description="a format's name or suffix; GET settings lists them"
+    )
     all: StrictBool = Field(False, description="every step, failures included")
     steps: list[StepNumber] = Field([], max_length=100_000, description="exactly these steps")
     targets: list[Name] = Field([], max_length=10_000, description="only what these variables need")
@@ -216,14 +219,6 @@ class ResumeRequest(Body):
 
     kernel_id: str = Field(pattern=JOB, description="a kernel of this server")
     replay: ReplayPolicy = Field(ReplayPolicy.SAFE, description="which steps may run again")
-
-
-class OfferResume(StrEnum):
-    """What happens where a notebook has a session that can be resumed."""
-
-    ASK = "ask"
-    ALWAYS = "always"
-    NEVER = "never"
 
 
 class SettingsChange(Body):

@@ -7,15 +7,17 @@ Verbs that need a recording kernel are in `ipysession.live`.
 
 from __future__ import annotations
 
+from ipysession.sessions.browsing import BrowsingVerbs
 from ipysession.sessions.changing import ChangingVerbs
 from ipysession.sessions.exporting import ExportingVerbs
-from ipysession.sessions.finding import MAX_PAGE, RESUMABLE, Page
+from ipysession.sessions.finding import MAX_PAGE, RESUMABLE, Page, Sort
 from ipysession.sessions.reading import ReadingVerbs
+from ipysession.sessions.settling import SettlingVerbs
 
-__all__ = ["MAX_PAGE", "RESUMABLE", "Page", "Sessions"]
+__all__ = ["MAX_PAGE", "RESUMABLE", "Page", "Sessions", "Sort"]
 
 
-class Sessions(ReadingVerbs, ExportingVerbs, ChangingVerbs):
+class Sessions(ReadingVerbs, BrowsingVerbs, ExportingVerbs, ChangingVerbs, SettlingVerbs):
     """The verbs over one store. ``live`` is the session that this process records, if any:
     the default of every verb is then that one, else ``latest``.
     """

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ipysession.documents import counted
-from ipysession.errors import InvalidRequest
+from ipysession.errors import InvalidRequest, StepNotFound
 from ipysession.model import payloads as p
 from ipysession.report import Report, byte_size
 from ipysession.sessions.finding import Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ipysession.store import SessionWriter
 
 
@@ -23,11 +25,15 @@ class ChangingVerbs(Finding):
         session = self._append(reference, p.SessionTitled(title=title))
         return Report({"session": session, "title": title}, f"{session} is now “{title}”")
 
-    def note(self, text: str, reference: str | None = None) -> Report:
-        """Add a remark after the newest step."""
+    def note(self, text: str, reference: str | None = None, *, step: int | None = None) -> Report:
+        """Add a remark after ``step``, or after the newest one. Raises StepNotFound."""
         text = _text(text, "a note")
         with _Writer(self, reference) as writer:
-            step = writer.last_step or None
+            last = writer.last_step
+            if step is not None and not 1 <= step <= last:
+                message = f"session {writer.id} has no step {step}; it has {last} steps"
+                raise StepNotFound(message)
+            step = step or last or None
             writer.append(p.NoteAdded(text=text, step=step))
             session = writer.id
         return Report({"session": session, "step": step, "note": text}, f"noted in {session}")
@@ -43,6 +49,21 @@ class ChangingVerbs(Finding):
         tag = _text(tag, "a tag")
         session = self._append(reference, p.SessionUntagged(tag=tag))
         return Report({"session": session, "tag": tag}, f"{session} is no longer tagged {tag}")
+
+    def retag(self, tags: Sequence[str], reference: str | None = None) -> Report:
+        """Give a session exactly these tags."""
+        wanted = list(dict.fromkeys(_text(tag, "a tag") for tag in tags))
+        with _Writer(self, reference) as writer:
+            had = writer.summary().tags
+            for tag in had:
+                if tag not in wanted:
+                    writer.append(p.SessionUntagged(tag=tag))
+            for tag in wanted:
+                if tag not in had:
+                    writer.append(p.SessionTagged(tag=tag))
+            session = writer.id
+        said = f"is tagged {', '.join(wanted)}" if wanted else "has no tags"
+        return Report({"session": session, "tags": wanted}, f"{session} {said}")
 
     def delete(self, reference: str | None = None, *, yes: bool = False) -> Report:
         """Delete a session for good.

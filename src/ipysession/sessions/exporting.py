@@ -33,7 +33,7 @@ class ExportingVerbs(Finding):
         options = options or ExportOptions()
         reading = self.read(reference)
         kind = NOTEBOOK if options.format is None else format_named(options.format)
-        name = output or f"{_file_name(reading.session.summary.title)}-clean{kind.suffix}"
+        name = output or f"{file_name(reading.session.summary.title)}-clean{kind.suffix}"
         result = export_session(reading, Path(name), options)
         dropped = tuple((str(d.step), d.reason) for d in result.dropped)
         data: dict[str, Any] = {
@@ -55,6 +55,7 @@ class ExportingVerbs(Finding):
         return Report(data, headline, (table,), failed=failed)
 
 
-def _file_name(title: str) -> str:
+def file_name(title: str) -> str:
+    """A name for a file, made of a session's title."""
     safe = "".join(char if char.isalnum() or char in " ._-" else "_" for char in title).strip(" .")
     return safe or "session"

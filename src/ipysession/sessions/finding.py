@@ -5,22 +5,24 @@ The base of all verbs: which store, which session is meant, and reading it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ipysession.documents import counted, summary_document
 from ipysession.errors import InvalidRequest, SessionNotFound
-from ipysession.model import SessionState
+from ipysession.model import SessionState, Summary
 from ipysession.report import Report, Table, ago, duration
 from ipysession.store import LATEST, SessionFolder, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Sequence
 
-    from ipysession.model import Session, Step, Summary
+    from ipysession.model import Session, Step
     from ipysession.store import Reading, SessionWriter
+    from ipysession.store.index import Listed
 
 RESUMABLE = frozenset({SessionState.PAUSED, SessionState.INTERRUPTED})
 """States from which a session can be resumed."""
@@ -29,11 +31,49 @@ MAX_PAGE = 1000
 """Sessions that one page of a listing holds at most."""
 
 
+class Sort(StrEnum):
+    """What a listing is sorted by."""
+
+    UPDATED = "updated"
+    CREATED = "created"
+    TITLE = "title"
+    STATE = "state"
+    STEPS = "steps"
+    DURATION = "duration"
+    """How long the cells ran."""
+    SIZE = "size"
+    """On the disk."""
+
+    @property
+    def ascending(self) -> bool:
+        """Which end comes first where nobody says: A, but the newest and the largest."""
+        return self in {Sort.TITLE, Sort.STATE}
+
+
+NotebookNow = Callable[[Summary], str | None]
+"""Where a session's notebook lies by now."""
+
+
+def _as_recorded(summary: Summary) -> str | None:
+    return summary.notebook
+
+
+_SORTED_BY: dict[Sort, Callable[[Listed], Any]] = {
+    Sort.UPDATED: lambda item: (item.summary.updated, item.summary.id),
+    Sort.CREATED: lambda item: (item.summary.created, item.summary.id),
+    Sort.TITLE: lambda item: (item.summary.title.casefold(), item.summary.id),
+    Sort.STATE: lambda item: (item.summary.state, item.summary.id),
+    Sort.STEPS: lambda item: (item.summary.steps, item.summary.id),
+    Sort.DURATION: lambda item: (item.summary.cell_seconds, item.summary.id),
+    Sort.SIZE: lambda item: (item.bytes, item.summary.id),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a listing, the newest first."""
+    """A part of a listing."""
 
-    sessions: tuple[Summary, ...]
+    sessions: tuple[Listed, ...]
     next: str | None
     """The id after which the next page begins; None on the last page."""
     total: int
@@ -85,44 +125,64 @@ class Finding:
         finally:
             self.store.folder(session_id)  # raises where it was deleted while it was read
 
+    def listed(self) -> list[Listed]:
+        """All sessions, oldest first, with what they take on the disk."""
+        return self.store.listed()
+
+    def listed_id(self, session_id: str) -> Listed:
+        """The session with exactly this id, as in a listing.
+
+        Raises InvalidSessionId or SessionNotFound.
+        """
+        return self.store.listed_id(session_id)
+
     def select(
         self,
         *,
         states: Iterable[str] = (),
         notebook: str | None = None,
-        tag: str | None = None,
+        tags: Iterable[str] = (),
         text: str | None = None,
-        notebook_now: Callable[[Summary], str | None] = lambda summary: summary.notebook,
-    ) -> list[Summary]:
-        """Summaries that match, the newest first. ``text`` is looked for in titles, notebooks
-        and ids; ``notebook`` matches a whole path or its end. ``notebook_now`` says where a
-        session's notebook lies by now, for a caller that knows better than the record.
+        notebook_now: NotebookNow = _as_recorded,
+        sort: Sort = Sort.UPDATED,
+        ascending: bool | None = None,
+    ) -> list[Listed]:
+        """The sessions that match, sorted. ``text`` is looked for in titles, notebooks, tags,
+        ids and the sources of steps; ``notebook`` matches a whole path or its end.
+        ``notebook_now`` says where a session's notebook lies by now, for a caller that knows
+        better than the record. Where ``ascending`` is not given, words come from A to Z, and
+        else the newest and largest first.
         """
-        wanted = {_state(state) for state in states}
-        found = sorted(self.store.summaries(), key=_recency, reverse=True)
+        found = self.listed()
+        wanted, labels = {_state(state) for state in states}, set(tags)
         if wanted:
-            found = [s for s in found if s.state in wanted]
+            found = [item for item in found if item.summary.state in wanted]
         if notebook is not None:
-            found = [s for s in found if _same_notebook(notebook_now(s), notebook)]
-        if tag is not None:
-            found = [s for s in found if tag in s.tags]
-        if text is not None:
+            found = [i for i in found if _same_notebook(notebook_now(i.summary), notebook)]
+        if labels:
+            found = [item for item in found if labels.issubset(item.summary.tags)]
+        if text:
+            in_source = self.store.with_source(text)
             needle = text.casefold()
             found = [
-                s
-                for s in found
-                if needle in f"{s.title}\n{notebook_now(s) or ''}\n{s.id}".casefold()
+                item
+                for item in found
+                if item.summary.id in in_source
+                or needle in _words_of(item.summary, notebook_now(item.summary))
             ]
-        return found
+        forwards = sort.ascending if ascending is None else ascending
+        return sorted(found, key=_SORTED_BY[sort], reverse=not forwards)
 
     def page(
         self,
         *,
         states: Iterable[str] = (),
         notebook: str | None = None,
-        tag: str | None = None,
+        tags: Iterable[str] = (),
         text: str | None = None,
-        notebook_now: Callable[[Summary], str | None] = lambda summary: summary.notebook,
+        notebook_now: NotebookNow = _as_recorded,
+        sort: Sort = Sort.UPDATED,
+        ascending: bool | None = None,
         limit: int = 100,
         after: str | None = None,
     ) -> Page:
@@ -135,19 +195,32 @@ class Finding:
         if not 1 <= limit <= MAX_PAGE:
             message = f"limit must be a whole number from 1 to {MAX_PAGE}, not {limit}"
             raise InvalidRequest(message)
-        last = None
-        if after is not None:
-            try:
-                last = _recency(self.store.folder(after).summary(self.store.key()))
-            except (SessionNotFound, FileNotFoundError) as error:
-                message = f"session {after} is gone; list again from the first page"
-                raise InvalidRequest(message) from error
+        last = None if after is None else self._last(after)
         found = self.select(
-            states=states, notebook=notebook, tag=tag, text=text, notebook_now=notebook_now
+            states=states,
+            notebook=notebook,
+            tags=tags,
+            text=text,
+            notebook_now=notebook_now,
+            sort=sort,
+            ascending=ascending,
         )
-        rest = found if last is None else [s for s in found if _recency(s) < last]
+        rest = found
+        if last is not None:
+            place = _SORTED_BY[sort]
+            forwards = sort.ascending if ascending is None else ascending
+            behind = place(last)
+            rest = [i for i in found if (place(i) > behind if forwards else place(i) < behind)]
         shown = tuple(rest[:limit])
-        return Page(shown, shown[-1].id if len(rest) > limit else None, len(found))
+        return Page(shown, shown[-1].summary.id if len(rest) > limit else None, len(found))
+
+    def _last(self, after: str) -> Listed:
+        """The session that the page before ended with."""
+        try:
+            return self.store.listed_id(after)
+        except SessionNotFound as error:
+            message = f"session {after} is gone; list again from the first page"
+            raise InvalidRequest(message) from error
 
     def list_sessions(
         self,
@@ -162,7 +235,11 @@ class Finding:
         if limit is not None and limit < 1:
             message = f"--limit must be at least 1, not {limit}"
             raise InvalidRequest(message)
-        found = self.select(states=states, notebook=notebook, tag=tag, text=text)
+        tags = () if tag is None else (tag,)
+        found = [
+            item.summary
+            for item in self.select(states=states, notebook=notebook, tags=tags, text=text)
+        ]
         shown = found if limit is None else found[:limit]
         rows = tuple(
             (
@@ -205,8 +282,8 @@ def _state(word: str) -> SessionState:
         raise InvalidRequest(message) from error
 
 
-def _recency(summary: Summary) -> tuple[datetime, str]:
-    return summary.updated, summary.id
+def _words_of(summary: Summary, notebook: str | None) -> str:
+    return "\n".join((summary.title, notebook or "", summary.id, *summary.tags)).casefold()
 
 
 def _same_notebook(path: str | None, wanted: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import queue
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipysession.model import Record, Summary
+    from ipysession.store.index import Index, Listed
 
 STORE_VARIABLE = "IPYSESSION_STORE"
 LATEST = "latest"
@@ -56,6 +56,7 @@ class Store:
         self.path = default_store_path() if path is None else Path(path).expanduser().absolute()
         self.sessions_folder = self.path / "sessions"
         self._key = key
+        self._index: Index | None = None
         self._observers: list[Callable[[Record], None]] = []
         self._published: queue.SimpleQueue[list[Record]] = queue.SimpleQueue()
         self._publisher: threading.Thread | None = None
@@ -136,15 +137,38 @@ class Store:
 
     def summaries(self) -> list[Summary]:
         """The summaries of all sessions, oldest first."""
-        key = self.key()
-        found = []
-        for name in self.ids():
-            folder = SessionFolder(self.sessions_folder / name)
-            with contextlib.suppress(FileNotFoundError):
-                summary = folder.summary(key)
-                if folder.path.is_dir():  # else it was deleted just now
-                    found.append(summary)
-        return found
+        return [item.summary for item in self.listed()]
+
+    def listed(self) -> list[Listed]:
+        """The same, with what each takes on the disk."""
+        return self.index.listed() if self._check() else []
+
+    def listed_id(self, session_id: str) -> Listed:
+        """The same of the session with exactly this id. Raises SessionNotFound."""
+        item = self.index.one(self.folder(session_id).id)
+        if item is None:
+            message = f"session {session_id} was deleted just now"
+            raise SessionNotFound(message)
+        return item
+
+    def with_source(self, text: str) -> set[str]:
+        """The ids of the sessions with ``text`` in a step's source; case does not matter."""
+        return self.index.with_source(text) if self._check() else set()
+
+    def stamps(self) -> dict[str, object]:
+        """What each session looks like: another value after every change. Costs little, so that
+        it may be asked for again and again.
+        """
+        return self.index.stamps() if self._check() else {}
+
+    @property
+    def index(self) -> Index:
+        """What makes listing fast."""
+        if self._index is None:
+            from ipysession.store.index import Index
+
+            self._index = Index(self.path / "index.sqlite", self.sessions_folder, self.key)
+        return self._index
 
     # -- writing -----------------------------------------------------------------------
 
@@ -199,6 +223,7 @@ class Store:
         lock = SessionLock.acquire(folder.lock_path)
         try:
             folder.remove_leftovers()
+            os.utime(folder.path)  # what a listing knows of it may no longer hold
             contents = folder.read_contents()
             # Where records are gone from the end, their numbers are not given out again: the
             # gap stays visible.

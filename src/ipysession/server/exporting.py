@@ -1,0 +1,145 @@
+"""The route that exports: into the answer, or into a file of the server's."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.utils import ApiPath, to_os_path
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from ipysession.errors import ExportRefused, InvalidRequest
+from ipysession.export import ExportOptions
+from ipysession.export.formats import format_named
+from ipysession.server import requests as r
+from ipysession.server.base import RESOURCE, Handler
+from ipysession.sessions.exporting import file_name
+
+_BLOCK = 256 * 1024
+
+
+class ExportHandler(Handler):
+    """``sessions/{id}/export``."""
+
+    @web.authenticated
+    @authorized("write", resource=RESOURCE)  # type: ignore[untyped-decorator]
+    async def post(self, session_id: str) -> None:
+        """Export it; see the OpenAPI document."""
+        asked = self.sent(r.ExportRequest)
+        suffix = format_named(asked.format).suffix
+        if asked.verify:
+            # The recorded code runs in a fresh kernel.
+            await self.must_be_allowed("execute", "kernels")
+        item = await asyncio.to_thread(self.sessions.listed_id, session_id)
+        if asked.path is not None:
+            await self.must_be_allowed("write", "contents")
+            target = await self._target(asked.path, suffix)
+            if asked.kernel_id is not None:
+                await self.must_be_allowed("execute", "kernels")
+                data = await self._in_kernel(session_id, target, asked)
+            else:
+                data = await self._export(session_id, target, asked)
+            await self.answer({**data, "path": asked.path})
+            return
+        if asked.kernel_id is not None:
+            message = "an export in a kernel needs a path: a kernel cannot send the file"
+            raise InvalidRequest(message)
+        with tempfile.TemporaryDirectory(prefix="ipysession-export-") as folder:
+            target = Path(folder) / f"export{suffix}"
+            data = await self._export(session_id, target, asked)
+            await self._send(target, f"{file_name(item.summary.title)}{suffix}", data)
+
+    async def _export(
+        self, session_id: str, target: Path, asked: r.ExportRequest
+    ) -> dict[str, Any]:
+        self._progress(asked, session_id, 0, "exporting")
+        options = ExportOptions(
+            all=asked.all,
+            steps=tuple(asked.steps),
+            targets=tuple(asked.targets),
+            verify=asked.verify,
+            force=asked.force,
+            format=asked.format,
+        )
+        report = await asyncio.to_thread(
+            self.sessions.export, session_id, output=str(target), options=options
+        )
+        self._progress(asked, session_id, 1, report.headline)
+        return {**report.data, "said": report.headline}
+
+    async def _in_kernel(
+        self, session_id: str, target: Path, asked: r.ExportRequest
+    ) -> dict[str, Any]:
+        words = [session_id, "-o", str(target)]
+        words += ["--format", asked.format]
+        words += ["--all"] if asked.all else []
+        words += ["--verify"] if asked.verify else []
+        words += ["--force"] if asked.force else []
+        words += ["--step", *map(str, asked.steps)] if asked.steps else []
+        words += ["--target", *asked.targets] if asked.targets else []
+        said = await self.rooms.runner.run(str(asked.kernel_id), "export", words, ExportRefused)
+        return {**said["data"], "said": said["headline"]}
+
+    def _progress(self, asked: r.ExportRequest, session_id: str, done: int, said: str) -> None:
+        if asked.job is not None:
+            event = {"job": asked.job, "session": session_id, "done": done, "total": 1}
+            self.rooms.events.tell("export", {**event, "said": said})
+
+    async def _target(self, path: str, suffix: str) -> Path:
+        """The file that a path in this server means. Raises InvalidRequest where it leads out of
+        the server's folder, or is hidden from its users.
+        """
+        root = getattr(self.contents_manager, "root_dir", None)
+        if not root:
+            message = "this server keeps its files elsewhere than on a disk; leave the path out"
+            raise InvalidRequest(message)
+        target = _inside(path, root)
+        manager: Any = self.contents_manager
+        hidden = await ensure_async(manager.is_hidden(path))
+        if (hidden or target.name.startswith(".")) and not manager.allow_hidden:
+            message = f"{path[:200]!r} is hidden, and this server allows no hidden files"
+            raise InvalidRequest(message)
+        if not target.name.endswith(suffix):
+            message = (
+                f"the path must end with {suffix}, as the format has it, not {target.suffix!r}"
+            )
+            raise InvalidRequest(message)
+        return target
+
+    async def _send(self, path: Path, name: str, data: dict[str, Any]) -> None:
+        kind = _MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
+        kind = kind or "application/octet-stream"
+        self.set_header("Content-Type", kind)
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Content-Disposition", f"attachment; filename*=UTF-8''{quote(name)}")
+        verified = {True: "yes", False: "no", None: "not asked for"}[data["verified"]]
+        self.set_header("X-Ipysession-Verified", verified)
+        with path.open("rb") as stream:
+            while block := await asyncio.to_thread(stream.read, _BLOCK):
+                self.write(block)
+                try:
+                    await self.flush()
+                except StreamClosedError:
+                    return
+        self.finish(set_content_type=kind)
+
+
+_MEDIA_TYPES = {".ipynb": "application/x-ipynb+json", ".py": "text/x-python"}
+
+
+def _inside(path: str, root: str) -> Path:
+    """The file in the folder ``root`` that the path means. Raises InvalidRequest."""
+    if "\0" not in path and ".." not in path.split("/"):
+        target = Path(to_os_path(ApiPath(path), root))
+        if Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(root)):
+            return target
+    message = f"{path[:200]!r} is not a path in this server"
+    raise InvalidRequest(message)

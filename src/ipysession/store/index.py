@@ -1,0 +1,332 @@
+"""What makes listing and searching fast: the summaries of all sessions, derived from their
+folders and kept in ``index.sqlite``. Deleting that file loses nothing.
+
+A session's folder tells by its own time of change whether its summary is still the one that
+is known: ``session.json`` is replaced in it, and whoever opens a session for appending
+touches it. So a listing looks at one file status for each session and reads only what
+changed. A session that is being written is looked at each time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+import stat
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from ipysession.log import files, read_only
+from ipysession.model import Summary
+from ipysession.model.payloads import StepStarted
+from ipysession.store.folder import SessionFolder
+from ipysession.store.ids import is_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+_VERSION = 1
+"""Of the tables; a file of another version is made anew."""
+
+_SETTLED_SECONDS = 2.0
+"""The clock of a file system may tick so seldom that two changes have the same time."""
+
+_SIZE_SECONDS = 10.0
+"""At most so often is the size of a session taken while it is being written."""
+
+_TABLES = """
+create table sessions (
+    id text primary key, changed integer not null, bytes integer not null, summary text not null
+) without rowid;
+create table sources (
+    id text primary key, changed integer not null, source blob not null
+) without rowid;
+"""
+
+_logger = logging.getLogger(__name__)
+
+
+class Listed(NamedTuple):
+    """A session in a listing."""
+
+    summary: Summary
+    bytes: int
+    """What its folder takes on the disk."""
+
+
+class _Closely(NamedTuple):
+    """What a folder looks like that may be written just now."""
+
+    changed: int
+    """The folder's time of change, in nanoseconds."""
+    sizes: tuple[tuple[str, int], ...]
+    """Of the log's segments, in bytes."""
+    alive: bool
+    """Whether a living process writes it."""
+
+
+class _Row(NamedTuple):
+    stamp: int | _Closely
+    """What the folder looked like when the summary was taken."""
+    settled: bool
+    """Nobody wrote it then, and the last change was long enough ago: ``stamp`` is the folder's
+    time of change, and tells of every later one."""
+    listed: Listed
+    sized: float
+    """When the size was taken, by the monotonic clock."""
+
+
+class Index:
+    """The summaries of the sessions in ``folder``. Any thread and any process may use it."""
+
+    def __init__(self, path: Path, folder: Path, key: Callable[[], bytes | None]) -> None:
+        self.path = path
+        self._folder = folder
+        self._key = key
+        self._rows: dict[str, _Row] = {}
+        self._loaded = False
+        self._lock = threading.RLock()
+
+    def listed(self) -> list[Listed]:
+        """All sessions as they are now, oldest first."""
+        with self._lock:
+            self._load()
+            found: dict[str, _Row] = {}
+            news: list[str] = []
+            for name, stamp in self._look():
+                before = self._rows.get(name)
+                if before is not None and before.stamp == stamp:
+                    row: _Row | None = before if before.settled else _settled(before)
+                else:
+                    row = self._read(name, before)
+                if row is None:
+                    continue  # it was deleted just now
+                if row.settled and row is not before:
+                    news.append(name)
+                found[name] = row
+            gone = [name for name in self._rows if name not in found]
+            self._rows = found
+            self._keep(news, gone)
+            return [found[name].listed for name in sorted(found)]
+
+    def one(self, session_id: str) -> Listed | None:
+        """One session as it is now; None where it is gone."""
+        with self._lock:
+            self._load()
+            path = self._folder / session_id
+            before = self._rows.get(session_id)
+            try:
+                changed = path.stat().st_mtime_ns
+            except FileNotFoundError:
+                return None
+            if before is not None and (before.stamp in {changed, _closely(path, changed)}):
+                return before.listed
+            row = self._read(session_id, before)
+            if row is None:
+                return None
+            self._rows[session_id] = row
+            if row.settled:
+                self._keep([session_id], [])
+            return row.listed
+
+    def stamps(self) -> dict[str, object]:
+        """What each session's folder looks like: another value after every change. Reads no
+        session.
+        """
+        with self._lock:
+            self._load()
+            return dict(self._look())
+
+    def with_source(self, text: str) -> set[str]:
+        """The ids of the sessions with ``text`` in a step's source; case does not matter."""
+        wanted = _folded(text)
+        with self._lock:
+            self.listed()
+            known = self._search(wanted)
+            found: set[str] = set()
+            news: list[tuple[str, object, bytes]] = []
+            for name, row in self._rows.items():
+                stamp, matches = known.get(name, (None, False))
+                if not row.settled or stamp != row.stamp:
+                    source = self._source(name)
+                    matches = wanted in source
+                    if row.settled:
+                        news.append((name, row.stamp, source))
+                if matches:
+                    found.add(name)
+            with self._database() as database:
+                if news and database is not None:
+                    database.executemany("replace into sources values (?, ?, ?)", news)
+            return found
+
+    def _search(self, wanted: bytes) -> dict[str, tuple[int, bool]]:
+        """Of the sessions whose sources are kept: as of when, and whether they hold the text."""
+        found: dict[str, tuple[int, bool]] = {}
+        with self._database() as database:
+            if database is not None:
+                query = "select id, changed, instr(source, ?) from sources"
+                for name, changed, place in database.execute(query, (wanted,)):
+                    found[name] = (changed, bool(place))
+        return found
+
+    # -- looking at folders ------------------------------------------------------------
+
+    def _look(self) -> Iterator[tuple[str, int | _Closely]]:
+        """Each session's id and what its folder looks like."""
+        try:
+            entries = os.scandir(self._folder)
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                if not is_id(entry.name):
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # it was deleted just now
+                if not stat.S_ISDIR(status.st_mode):
+                    continue
+                row = self._rows.get(entry.name)
+                if row is not None and row.settled and row.stamp == status.st_mtime_ns:
+                    yield entry.name, status.st_mtime_ns
+                else:
+                    yield entry.name, _closely(self._folder / entry.name, status.st_mtime_ns)
+
+    def _read(self, name: str, before: _Row | None) -> _Row | None:
+        folder = SessionFolder(self._folder / name)
+        try:
+            stamp = _closely(folder.path, folder.path.stat().st_mtime_ns)
+            summary = folder.summary(self._key())
+            size, sized = 0, time.monotonic()
+            if before is not None and stamp.alive and sized - before.sized < _SIZE_SECONDS:
+                size, sized = before.listed.bytes, before.sized
+            else:
+                size = _bytes(folder.path)
+            if not folder.path.is_dir():
+                return None
+        except FileNotFoundError:
+            return None
+        # Where the summary was just written to session.json, the next look finds that change.
+        return _settled(_Row(stamp, False, Listed(summary, size), sized))
+
+    def _source(self, name: str) -> bytes:
+        folder = SessionFolder(self._folder / name)
+        records = read_only(folder.log_folder, folder.blobs, StepStarted.type, session=name)
+        texts = (r.payload.source for r in records if isinstance(r.payload, StepStarted))
+        return _folded("\n".join(texts))
+
+    # -- the file ----------------------------------------------------------------------
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        with self._database() as database:
+            if database is None:
+                return
+            for name, changed, size, text in database.execute("select * from sessions"):
+                with contextlib.suppress(ValueError):  # of another version: it is read anew
+                    summary = Summary.model_validate(json.loads(text))
+                    self._rows[name] = _Row(changed, True, Listed(summary, size), 0.0)
+
+    def _keep(self, news: Iterable[str], gone: Iterable[str]) -> None:
+        rows = [
+            (
+                name,
+                row.stamp,
+                row.listed.bytes,
+                json.dumps(row.listed.summary.model_dump(mode="json")),
+            )
+            for name, row in ((name, self._rows[name]) for name in news)
+        ]
+        names = [(name,) for name in gone]
+        if not rows and not names:
+            return
+        with self._database() as database:
+            if database is not None:
+                database.executemany("replace into sessions values (?, ?, ?, ?)", rows)
+                database.executemany("delete from sessions where id = ?", names)
+                database.executemany("delete from sources where id = ?", names)
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection | None]:
+        """The open file, in a transaction; None where it cannot be used: then all is read anew."""
+        database = None
+        try:
+            database = self._open()
+        except (sqlite3.Error, OSError) as error:
+            _logger.debug("the index %s cannot be used: %s", self.path, error)
+        if database is None:
+            yield None
+            return
+        with contextlib.closing(database):
+            try:
+                with database:
+                    yield database
+            except sqlite3.DatabaseError as error:
+                # Damaged, or locked for long. What was asked for is answered without it.
+                _logger.debug("the index %s failed: %s", self.path, error)
+                if not isinstance(error, sqlite3.OperationalError):
+                    self.path.unlink(missing_ok=True)
+
+    def _open(self) -> sqlite3.Connection | None:
+        if not self._folder.is_dir():
+            return None  # looking at a store that does not exist makes none
+        with contextlib.suppress(FileExistsError):
+            os.close(files.create_private(self.path))
+        database = sqlite3.connect(self.path, timeout=5.0)
+        try:
+            # Derived: a power cut may take it.
+            database.execute("pragma synchronous = off")
+            (version,) = database.execute("pragma user_version").fetchone()
+            if version != _VERSION:
+                self._make(database)
+        except sqlite3.DatabaseError as error:
+            database.close()
+            if not isinstance(error, sqlite3.OperationalError):
+                self.path.unlink(missing_ok=True)
+            raise
+        return database
+
+    def _make(self, database: sqlite3.Connection) -> None:
+        database.executescript(
+            "begin exclusive; drop table if exists sessions; drop table if exists sources;"
+            f"{_TABLES} pragma user_version = {_VERSION}; commit;"
+        )
+
+
+def _closely(folder: Path, changed: int) -> _Closely:
+    session = SessionFolder(folder)
+    try:
+        sizes = tuple(session.segment_sizes().items())
+    except FileNotFoundError:
+        sizes = ()  # it was deleted just now
+    return _Closely(changed, sizes, session.writer() is not None)
+
+
+def _settled(row: _Row) -> _Row:
+    """The row, settled if it is time."""
+    stamp = row.stamp
+    if isinstance(stamp, int) or stamp.alive:
+        return row
+    old_enough = time.time() - stamp.changed / 1e9 > _SETTLED_SECONDS
+    return row._replace(stamp=stamp.changed, settled=True) if old_enough else row
+
+
+def _folded(text: str) -> bytes:
+    """Text in which case does not matter; bytes, because sources may hold lone surrogates."""
+    return text.casefold().encode("utf-8", "surrogatepass")
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(where, name)).st_size
+    return total

@@ -78,12 +78,23 @@ class _VerbApp(JupyterApp):
         """Run the verb and end the process with its code."""
         super().start()
         sessions = Sessions(SessionStore(parent=self).open())
-        report = self.verb.run(sessions, self.arguments)
+        if sys.stderr.isatty() and not self.arguments.json:
+            self.arguments.progress = _tell
+        try:
+            report = self.verb.run(sessions, self.arguments)
+        finally:
+            self.arguments.progress("")
         if self.arguments.json:
             print(to_json(report.data))  # noqa: T201 - the answer
         else:
             print_report(report)
         self.exit(_FAILED if report.failed else _DONE)
+
+
+def _tell(said: str) -> None:
+    """One line on the terminal that changes; an empty text takes it away."""
+    line = f"{clean(said)} …" if said else ""
+    print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _app_for(verb: Verb) -> type[_VerbApp]:

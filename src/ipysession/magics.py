@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError as IPythonUsageError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ipysession.live import LiveSessions
 
 _PROGRAM = "%session"
+_PROGRESS_SECONDS = 0.5
+"""So long stays what is shown of a verb's progress, at least: each change is an output."""
 
 
 class Shown:
@@ -55,6 +58,30 @@ def last_answer() -> Answer | None:
     return Answer(_last[0]) if _last else None
 
 
+class _Progress:
+    """What a verb that takes long is doing, in one output that changes and then goes."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._told = 0.0
+
+    def __call__(self, said: str) -> None:
+        now = time.monotonic()
+        if now - self._told < _PROGRESS_SECONDS:
+            return
+        self._told = now
+        data = {"text/plain": f"{said} …"}
+        if self._handle is None:
+            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call] # IPython 8 has no types for it
+        else:
+            self._handle.update(data, raw=True)
+
+    def close(self) -> None:
+        """Take the output away."""
+        if self._handle is not None:
+            self._handle.update({"text/plain": ""}, raw=True)
+
+
 @magics_class
 class SessionMagics(Magics):
     """The ``%session`` magic."""
@@ -85,7 +112,13 @@ class SessionMagics(Magics):
             verb = verb_named(name, kernel=True)
             arguments = parse(verb, rest, _PROGRAM)
             arguments.announce = self._show
-            report = verb.run(self.sessions, arguments)
+            progress = _Progress()
+            if not arguments.json:
+                arguments.progress = progress
+            try:
+                report = verb.run(self.sessions, arguments)
+            finally:
+                progress.close()
         except HelpShown as shown:
             print(shown)  # noqa: T201
             return

@@ -26,10 +26,13 @@ SESSION_HELP = "an id, a unique prefix of one, a title, or 'latest'"
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument of a verb, in argparse's terms."""
+    """One argument of a verb, in argparse's terms. An option with ``implied`` may be given
+    without a value, and means that one; argparse's own way would take the next word for it.
+    """
 
     names: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
+    implied: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ class Verb:
     takes_session: bool = True
 
 
-def _argument(*names: str, **options: Any) -> Argument:
-    return Argument(names, options)
+def _argument(*names: str, implied: str | None = None, **options: Any) -> Argument:
+    return Argument(names, options, implied)
 
 
 _SESSION = _argument("session", nargs="?", metavar="SESSION", help=SESSION_HELP)
@@ -78,11 +81,12 @@ def _export(sessions: Sessions, args: argparse.Namespace) -> Report:
         all=args.all,
         steps=tuple(args.step),
         targets=tuple(args.target),
-        verify=args.verify,
+        verify=args.verify is not None,
+        consent=args.verify == "all",
         force=args.force,
         format=args.format,
     )
-    return sessions.export(session, output=output, options=options)
+    return sessions.export(session, output=output, options=options, progress=args.progress)
 
 
 _SUFFIXES = (".ipynb", ".py", ".md", ".html", ".zip", ".prov.json")
@@ -144,8 +148,9 @@ VERBS: tuple[Verb, ...] = (
                       help="only what these steps need"),
             _argument("--target", nargs="+", default=[], metavar="NAME",
                       help="only what these variables need"),
-            _argument("--verify", action="store_true",
-                      help="run the notebook in a fresh kernel and compare"),
+            _argument("--verify", choices=("safe", "all"), metavar="safe|all", implied="safe",
+                      help="run it in a fresh kernel and compare; --verify=all also what used "
+                      "the network, started processes or wrote elsewhere"),
             _argument("--force", action="store_true", help="overwrite the file"),
         ),
     ),
@@ -209,7 +214,15 @@ def parser_for(verb: Verb, program: str) -> argparse.ArgumentParser:
 
 def parse(verb: Verb, words: list[str], program: str) -> argparse.Namespace:
     """Parse a verb's arguments. Raises UsageError, or HelpShown for ``--help``."""
-    return parser_for(verb, program).parse_args(words)
+    implied = {
+        name: f"{name}={argument.implied}"
+        for argument in verb.arguments
+        for name in argument.names
+        if argument.implied is not None
+    }
+    arguments = parser_for(verb, program).parse_args([implied.get(word, word) for word in words])
+    arguments.progress = lambda _: None  # a face that can show progress replaces it
+    return arguments
 
 
 def verb_named(name: str, *, kernel: bool) -> Verb:

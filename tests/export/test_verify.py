@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import pickle
 import signal
 import threading
 import time
@@ -19,6 +21,7 @@ from ipysession.export import (
 )
 from ipysession.export import inputs as inputs_module
 from ipysession.model import Outcome
+from ipysession.model import payloads as p
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +41,7 @@ def verified(recording, *, consent=False, timeout=60):
     reading = recording.read()
     notebook = build_notebook(reading, ExportOptions(all=True))
     before = nbformat.from_dict(notebook)
-    verdict = verify_notebook(notebook, reading.session, consent=consent, timeout=timeout)
+    verdict = verify_notebook(notebook, reading, consent=consent, timeout=timeout)
     assert notebook == before
     return verdict
 
@@ -247,8 +250,94 @@ def test_the_verdict_is_in_the_file(recording, tmp_path):
     notebook = nbformat.read(bad.path, as_version=4)
     nbformat.validate(notebook)
     said = notebook.metadata.ipysession.verified
-    assert (said.verified, said.verdict, said.step) == (False, "differs", 2)
+    assert (said.verified, said.verdict, said.step) == (False, "not deterministic", 2)
     assert "+[stdout] 2" in said.diff
+
+
+def save(recording, step, **values):
+    """The checkpoint of a step."""
+    pickled = pickle.dumps(values)
+    inline = base64.b64encode(pickled).decode()
+    group = p.SavedGroup(names=list(values), size=len(pickled), inline=inline)
+    recording.append(p.CheckpointSaved(step=step, groups=[group]))
+
+
+def exported(recording, tmp_path, **options):
+    """The result of an export that verifies, and the notebook that it wrote."""
+    told = []
+    options = ExportOptions(verify=True, force=True, **options)
+    result = export_session(recording.read(), tmp_path / "x", options, progress=told.append)
+    return result, nbformat.read(result.path, as_version=4), told
+
+
+def test_values_are_compared_where_outputs_show_nothing(recording, tmp_path):
+    """In the kernel that ran it, with those that were saved; and progress is told."""
+    recording.step("x = [1.5, {'a': None}]", ["x"], cell_id="a")
+    save(recording, 1, x=[1.5, {"a": None}])
+    recording.step("f = open", ["f"], cell_id="b")
+    result, _, told = exported(recording, tmp_path)
+    assert result.verification.ok
+    assert "1 of 2 values are the same, 1 could not be compared" in result.verification.why
+    assert told[0] == "verifying: starting a kernel"
+    assert told[-2:] == ["verifying: running cell 2 of 2 (step 2)", "verifying: comparing values"]
+    save(recording, 1, x=[1.5, {"a": 0}])
+    result, notebook, _ = exported(recording, tmp_path, targets=("x",))
+    assert result.verification.verdict == "not deterministic"
+    assert result.verification.step == 1
+    assert "x has another value after it was run again" in result.verification.why
+    assert notebook.metadata.ipysession.verified.verified is False
+
+
+def test_values_of_records_that_are_not_proven_are_not_unpickled(recording, tmp_path):
+    """Without the key, the pickle may be anybody's; it would run what they wrote."""
+
+    class Bomb:
+        def __reduce__(self):
+            return open, (str(tmp_path / "exploded"), "w")
+
+    recording.step("x = 1", ["x"])
+    save(recording, 1, x=Bomb())
+    recording.writer.log.sync()
+    unproven = recording.writer.folder.read()
+    result = export_session(unproven, tmp_path / "x", ExportOptions(verify=True))
+    assert result.verification.ok
+    assert "0 of 1 values" not in result.verification.why
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_selection_that_lacks_a_step_is_widened(recording, tmp_path):
+    """What the graph did not know is added, and the notebook that is written has it."""
+    recording.step("x = [1]", ["x"], cell_id="a")
+    recording.step("x.append(2)", [], ["x"], cell_id="b")  # changed x, which nobody noticed
+    recording.step("print(x)", [], ["x"], cell_id="c", outputs=[stream("[1, 2]\n")])
+    result, notebook, told = exported(recording, tmp_path)
+    assert result.verification.ok, result.verification
+    assert result.verification.added == (2,)
+    assert result.kept == (1, 2, 3)
+    assert [cell.source for cell in notebook.cells] == ["x = [1]", "x.append(2)", "print(x)"]
+    assert any("with 1 more steps" in said for said in told)
+
+
+def test_what_even_the_full_journal_does_not_give_is_not_deterministic(recording, tmp_path):
+    """It is never called verified; the first step that differs is named."""
+    recording.step("k = 1", ["k"], cell_id="a")
+    recording.step("import random", ["random"], cell_id="b")
+    recording.step("print(random.random())", [], ["random"], outputs=[stream("0.5\n")])
+    recording.step("k = 2", ["k"], cell_id="a")
+    result, notebook, _ = exported(recording, tmp_path)
+    said = notebook.metadata.ipysession.verified
+    assert (said.verified, said.verdict, said.step) == (False, "not deterministic", 3)
+    assert "all 4 steps of the session, run again, differ from step 3 on" in said.why
+    assert result.kept == (2, 3, 4)
+
+
+def test_wider_selections_need_consent_too(recording, tmp_path):
+    """A step that started a process does not run because something else differs."""
+    recording.step("make()", [], cell_id="a", effects={"processes": [{"command": "make"}]})
+    recording.step("print(1)", cell_id="b", outputs=[stream("2\n")])
+    result, _, _ = exported(recording, tmp_path, steps=(2,))
+    assert result.verification.verdict == "differs"
+    assert "more steps could not be tried: step 1 started a process" in result.verification.why
 
 
 async def _verify_inside_a_loop(recording):

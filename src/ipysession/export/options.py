@@ -12,16 +12,18 @@ class ExportOptions:
     """What to export, and how.
 
     ``all`` keeps every recorded step, failures and superseded versions too; ``steps`` keeps
-    exactly these; ``targets`` keeps what leads to the last value of these names. At most one
-    of the three may be given, else InvalidRequest is raised. ``verify`` re-runs the result
-    in a fresh kernel; ``force`` replaces a file that exists. ``format`` is the name of a format
-    (`ipysession.export.formats`), for a file whose suffix does not say it.
+    what these rest on; ``targets`` keeps what the last values of these names rest on. At most
+    one of the three may be given, else InvalidRequest is raised. ``verify`` re-runs the result
+    in a fresh kernel, with ``consent`` also steps that reach beyond their folder; ``force``
+    replaces a file that exists. ``format`` is the name of a format (`ipysession.export.formats`)
+    for a file whose suffix does not say it.
     """
 
     all: bool = False
     steps: tuple[int, ...] = ()
     targets: tuple[str, ...] = ()
     verify: bool = False
+    consent: bool = False
     force: bool = False
     format: str | None = None
 

@@ -13,38 +13,51 @@ import os
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING, Any, Literal
 
+from ipysession.export import nb
 from ipysession.export.compare import difference, readable, tolerant
 from ipysession.export.consent import needs_consent
 from ipysession.export.inputs import Inputs, copy_inputs, folder_of
+from ipysession.export.saved import saved_values
+from ipysession.export.values import MIME, Same
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from nbclient import NotebookClient
     from nbformat import NotebookNode
 
     from ipysession.model import Session, Step
+    from ipysession.model.payloads import SavedGroup
+    from ipysession.store import Reading
 
 DISABLE_VARIABLE = "IPYSESSION_DISABLE"
 """Set for the kernel that verifies, so that it does not record a session of its own."""
 
 SECONDS_PER_CELL = 600.0
 
-Verdict = Literal["verified", "differs", "failed", "not run"]
+Verdict = Literal["verified", "differs", "failed", "not run", "not deterministic"]
+
+Progress = Callable[[str], None]
+"""Is told what is going on, in words, while something takes time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What came of running a notebook again.
 
-    ``verdict``: *verified* (every output is the same), *differs* (``step`` is the first that
-    showed something else, ``diff`` says what), *failed* (``step`` ended otherwise than
-    recorded, or no kernel could run it) or *not run* (``step`` reaches beyond its folder).
-    ``why`` says it in words, ``seconds`` is how long the run took.
+    ``verdict``: *verified* (every output and value is the same), *differs* (``step`` is the
+    first that showed something else, ``diff`` says what, or a value is another one), *failed*
+    (``step`` ended otherwise than recorded, or no kernel could run it), *not run* (``step``
+    reaches beyond its folder) or *not deterministic* (all steps of the session, run again,
+    give something else, ``step`` the first). ``why`` says it in words, ``seconds`` is how long
+    the run took. ``added`` are steps that had to be added to the selection.
     """
 
     verdict: Verdict
@@ -52,6 +65,7 @@ class Verification:
     step: int | None = None
     diff: str | None = None
     seconds: float = 0.0
+    added: tuple[int, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -61,11 +75,13 @@ class Verification:
     @property
     def summary(self) -> str:
         """The verdict in one line."""
+        if self.verdict == "not deterministic":
+            return f"not verified, as the session is not deterministic: {self.why}"
         return "verified" if self.ok else f"not verified: {self.why}"
 
     def document(self) -> dict[str, Any]:
         """For the notebook's metadata, and for ``--json``."""
-        said = {name: value for name, value in asdict(self).items() if value is not None}
+        said = {name: value for name, value in asdict(self).items() if value not in (None, ())}
         said["seconds"] = round(self.seconds, 3)
         checked = datetime.now(UTC).isoformat(timespec="seconds")
         return {"verified": self.ok, **said, "checked": checked}
@@ -73,35 +89,103 @@ class Verification:
 
 def verify_notebook(
     notebook: NotebookNode,
-    session: Session,
+    reading: Reading,
     *,
+    names: Collection[str] = (),
     timeout: float = SECONDS_PER_CELL,
     consent: bool = False,
+    progress: Progress = lambda _: None,
 ) -> Verification:
-    """Run ``notebook``, which was built from ``session``, and compare the outputs.
+    """Run ``notebook``, which was built from the session of ``reading``, and compare the outputs
+    and the values of ``names``. Values are compared only where ``reading`` was checked with the
+    user's key: to compare them is to unpickle them.
 
     ``timeout`` is in seconds, for each cell; a cell that took long when it was recorded gets
     five times as long. Without ``consent`` a notebook is not run at all where a step of it
     used the network, started processes, or wrote outside its folder. ``notebook`` itself is
     not changed. Whatever goes wrong in the run is a verdict, not an exception.
     """
+    session = reading.session
     numbers = {_step(cell) for cell in notebook.cells if cell.cell_type == "code"}
     steps = [step for step in session.steps if step.number in numbers]
     if not consent:
         reaching = needs_consent(session, steps)
         if reaching is not None:
             number, reason = reaching
-            why = f"step {number} {reason}, so nothing was re-run without your consent"
+            why = (
+                f"step {number} {reason}, so nothing was re-run without your consent "
+                "(--verify=all gives it)"
+            )
             return Verification("not run", why, number)
     began = time.monotonic()
+    groups, written = saved_values(reading, names)
     with tempfile.TemporaryDirectory(
         prefix="ipysession-verify-", ignore_cleanup_errors=True
     ) as scratch:
-        inputs = copy_inputs(session, steps, Path(os.path.realpath(scratch)))
+        inputs = copy_inputs(session, steps, Path(os.path.realpath(scratch)), reading.blobs)
         rerun = copy.deepcopy(notebook)
-        trouble = _run(rerun, session, inputs, steps, timeout)
+        asking = _values_cell(str(reading.blobs.folder), groups)
+        rerun.cells.append(asking)
+        trouble = _run(rerun, session, inputs, steps, timeout=timeout, progress=progress)
+        rerun.cells.pop()
+        values = _values_said(asking)
         found = trouble or _compare(notebook, rerun, session, steps, inputs)
-    return Verification(found.verdict, found.why, found.step, found.diff, time.monotonic() - began)
+        if found.ok and values is None and groups:
+            found = replace(found, why=f"{found.why}; the values could not be compared")
+        elif found.ok and values is not None:
+            found = _with_values(found, values, names, written)
+    return replace(found, seconds=time.monotonic() - began)
+
+
+# -- values ----------------------------------------------------------------------------
+
+
+def _values_cell(folder: str, groups: Iterable[tuple[list[str], SavedGroup]]) -> NotebookNode:
+    """A cell that compares values in the kernel, where they are; it binds no name."""
+    saved = [(names, group.model_dump(mode="json")) for names, group in groups]
+    source = (
+        "try:\n"
+        "    __import__('IPython').display.display("
+        f"{{{MIME!r}: __import__('ipysession.export.values', fromlist=['_'])"
+        f".compare_namespace(globals(), {folder!r}, {saved!r})}}, raw=True)\n"
+        "except ImportError:\n"
+        "    pass\n"
+    )
+    return nb.node(
+        {
+            "cell_type": "code",
+            "id": "ipysession-values",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": source if saved else "",
+        }
+    )
+
+
+def _values_said(cell: NotebookNode) -> dict[str, str] | None:
+    for output in cell.outputs:
+        said = output.get("data", {}).get(MIME)
+        if isinstance(said, dict):
+            return {str(name): str(word) for name, word in said.items()}
+    return None
+
+
+def _with_values(
+    found: Verification, values: dict[str, str], names: Collection[str], written: dict[str, int]
+) -> Verification:
+    other = sorted(name for name in names if values.get(name) == Same.NO.value)
+    if other:
+        step = min(written.get(name, 0) for name in other)
+        shown = ", ".join(other[:5]) + (" …" if len(other) > 5 else "")
+        have = "has another value" if len(other) == 1 else "have other values"
+        return Verification("differs", f"{shown} {have} after it was run again", step or None)
+    alike = sum(word == Same.YES.value for word in values.values())
+    unknown = len(names) - alike
+    said = f"{alike} of {len(names)} values are the same"
+    if unknown:
+        said += f", {unknown} could not be compared"
+    return replace(found, why=f"{found.why}; {said}")
 
 
 def _step(cell: NotebookNode) -> int | None:
@@ -117,7 +201,9 @@ def _run(
     session: Session,
     inputs: Inputs,
     steps: list[Step],
+    *,
     timeout: float,
+    progress: Progress,
 ) -> Verification | None:
     """Run the notebook in place; what stopped it, or None where it came to its end."""
     from jupyter_client.kernelspec import NoSuchKernel
@@ -126,12 +212,18 @@ def _run(
 
     took = {step.number: step.duration or 0.0 for step in steps}
     at: list[int | None] = [None]
+    done = [0]
 
     def patience(cell: NotebookNode) -> int:
         return max(1, round(max(timeout, 5 * took.get(_step(cell) or 0, 0.0))))
 
     def note_cell(cell: NotebookNode, cell_index: int) -> None:  # noqa: ARG001 - nbclient's names
+        if cell.get("id") == "ipysession-values":
+            progress("comparing values")
+            return
         at[0] = _step(cell)
+        done[0] += 1
+        progress(f"running cell {done[0]} of {len(steps)} (step {at[0]})")
 
     client = NotebookClient(
         notebook,
@@ -146,6 +238,7 @@ def _run(
     )
     environment = _environment(session, steps)
     hint = f" ({'; '.join(inputs.problems)})" if inputs.problems else ""
+    progress("starting a kernel")
     try:
         _execute(client, environment)
     except CellExecutionError as error:

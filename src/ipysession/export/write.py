@@ -19,7 +19,8 @@ from ipysession.export.options import ExportOptions
 from ipysession.export.prov import prov_document
 from ipysession.export.render import render
 from ipysession.export.select import Dropped, Selection
-from ipysession.export.verify import Verification, verify_notebook
+from ipysession.export.verify import Progress, Verification
+from ipysession.export.widen import verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,13 +50,15 @@ def export_session(
     options: ExportOptions | None = None,
     *,
     notebook: Path | None = None,
+    progress: Progress = lambda _: None,
 ) -> ExportResult:
     """Write the session of ``reading`` to ``target``, in the format that its suffix or
     ``options.format`` means: a clean notebook, or what is made of one.
 
     ``target`` may be relative, begin with ``~``, or lack its suffix. ``notebook`` is the file
-    whose headings are taken over; by default the one that the session names. Needs no
-    kernel unless ``options.verify`` is set, and works while the session is being recorded.
+    whose headings are taken over; by default the one that the session names. ``progress`` is
+    told what is going on while it verifies. Needs no kernel unless ``options.verify`` is set,
+    and works while the session is being recorded.
 
     Raises ExportRefused where there is nothing to export, where the file exists and
     ``options.force`` is not set, or where it cannot be written; InvalidRequest where the
@@ -68,10 +71,13 @@ def export_session(
     kind = format_of(path) if wanted is None else wanted
     selection = select(reading, options, notebook)
     _check_not_empty(reading, selection)
-    made = assemble(reading, selection, notebook)
     verification = None
-    if options.verify:
-        verification = verify_notebook(made, reading.session)
+    if not options.verify:
+        made = assemble(reading, selection, notebook)
+    else:
+        selection, made, verification = verified(
+            reading, selection, notebook, consent=options.consent, progress=progress
+        )
         made.metadata.ipysession.verified = nb.node(verification.document())
     content = _content(kind, reading, selection.kept, made)
     write_file(content, path, force=options.force)

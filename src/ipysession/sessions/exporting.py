@@ -10,6 +10,8 @@ from ipysession.report import Report, Table
 from ipysession.sessions.finding import Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ipysession.export import ExportOptions
 
 
@@ -22,19 +24,20 @@ class ExportingVerbs(Finding):
         *,
         output: str | None = None,
         options: ExportOptions | None = None,
+        progress: Callable[[str], None] = lambda _: None,
     ) -> Report:
         """Write a session as a clean notebook, or as what is made of one. ``output`` defaults to
-        its title.
+        its title; ``progress`` is told what is going on while it verifies.
         """
         # Imported when it is wanted: nbformat takes longer than all the rest of %load_ext.
         from ipysession.export import ExportOptions, export_session
         from ipysession.export.formats import NOTEBOOK, format_named
 
         options = options or ExportOptions()
-        reading = self.read(reference)
+        reading = self.read(reference, verify=options.verify)
         kind = NOTEBOOK if options.format is None else format_named(options.format)
         name = output or f"{file_name(reading.session.summary.title)}-clean{kind.suffix}"
-        result = export_session(reading, Path(name), options)
+        result = export_session(reading, Path(name), options, progress=progress)
         dropped = tuple((str(d.step), d.reason) for d in result.dropped)
         data: dict[str, Any] = {
             "session": reading.session.id,
@@ -49,6 +52,9 @@ class ExportingVerbs(Finding):
             data["verified"] = result.verification.verdict == "verified"
             data["verification"] = result.verification.document()
             said = result.verification.summary
+            if result.verification.added:
+                added = ", ".join(map(str, result.verification.added))
+                said += f" once these steps were added: {added}"
             failed = options.verify and not data["verified"]
         headline = f"{result.path}: {counted(len(result.kept), 'cell')}, {said}"
         table = Table(("Step", "Left out because"), dropped, right=frozenset({"Step"}))

@@ -46,19 +46,34 @@ class Recording(Configurable):
     ).tag(config=True)
     save_values = Bool(True, help="Save the values of variables after each step.").tag(config=True)
     save_seconds = Float(
-        0.25, help="Seconds that saving may take in a step's own time; the rest waits for idleness."
+        0.003,
+        help="Seconds that saving may take in a step's own time; the rest waits for idleness.",
     ).tag(config=True)
     save_share = Float(
-        0.1, help="A step that ran long may take this share of its own duration for saving."
+        0.05,
+        help="""Where the kernel is never idle (Run All, a job): the share of the time that cells
+        ran which saving may take.""",
     ).tag(config=True)
     save_when_idle = Bool(
         True, help="What did not fit is saved by a thread while no cell runs."
+    ).tag(config=True)
+    save_patience_seconds = Float(
+        0.02, help="How long a cell that begins waits for that thread to let go, at most."
+    ).tag(config=True)
+    save_settle_seconds = Float(
+        0.1, help="The kernel counts as idle so many seconds after a cell."
+    ).tag(config=True)
+    save_alone_seconds = Float(
+        60.0, help="Seconds of idle time that saving one group may take."
     ).tag(config=True)
     save_at_end_seconds = Float(
         10.0, help="Seconds for saving what is left at an orderly end of the kernel, at most."
     ).tag(config=True)
     save_max_bytes = Int(
-        1 << 30, help="A group of values whose pickle is larger is not saved but replayed."
+        1 << 34, help="A group of values whose pickle is larger is not saved but replayed."
+    ).tag(config=True)
+    save_min_free_bytes = Int(
+        256 << 20, help="Nothing more is saved where less than this is free on the store's disk."
     ).tag(config=True)
     digest_seconds = Float(
         0.2, help="Seconds per step for the digests of files that the step read or wrote."

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from ipysession.checkpoint import pickling
 from ipysession.checkpoint.idle import IdleSaver
-from ipysession.checkpoint.saver import Checkpointer
+from ipysession.checkpoint.load import load_group
+from ipysession.checkpoint.saver import Checkpointer, Limits
 from ipysession.log import Blobs
 
 WAIT = 20
@@ -31,7 +31,7 @@ class Slow:
 def world(tmp_path):
     """A namespace, its saver, and the records that were appended."""
     namespace, records = {"x": list(range(100)), "y": {"k": 1}}, []
-    checkpointer = Checkpointer(Blobs(tmp_path / "b"), seconds=1, share=0, max_bytes=1 << 30)
+    checkpointer = Checkpointer(Blobs(tmp_path / "b"), Limits(min_free=0))
     saver = IdleSaver(checkpointer, namespace, appender(records), lambda: False)
     Slow.begun.clear()
     Slow.go.clear()
@@ -60,14 +60,14 @@ def until(condition):
 
 def saved(records):
     """The names that were saved, with their steps."""
-    return [(record.step, record.groups[0].names) for record in records]
+    return [(record.step, group.names) for record in records for group in record.groups]
 
 
 def test_groups_that_were_left_over_are_saved_for_their_step(world):
     """In the order of their steps, once."""
     _, saver, records = world
     saver.cell_begins()
-    saver.step_saved(4, {"x", "y"}, [["x"], ["y"]])
+    saver.step_saved(4, {"x", "y"}, ["x", "y"])
     saver.cell_ended()
     until(lambda: len(records) == 2)
     assert sorted(saved(records)) == [(4, ["x"]), (4, ["y"])]
@@ -78,7 +78,8 @@ def test_nothing_is_saved_while_a_cell_runs(world):
     """And what a cell touched is that cell's own to save."""
     _, saver, records = world
     saver.cell_begins()
-    saver.step_saved(1, {"x", "y"}, [["x"], ["y"]])
+    saver.step_saved(1, {"x"}, ["x"])
+    saver.step_saved(1, {"y"}, ["y"])
     time.sleep(0.3)
     assert records == []
     saver.step_saved(2, {"x"}, [])
@@ -93,7 +94,7 @@ def test_a_cell_never_waits_longer_than_its_patience(world):
     namespace, saver, records = world
     namespace["slow"] = Slow()
     saver.cell_begins()
-    saver.step_saved(1, {"slow"}, [["slow"]])
+    saver.step_saved(1, {"slow"}, ["slow"])
     saver.cell_ended()
     assert Slow.begun.wait(WAIT)
     saver.cell_begins()
@@ -111,11 +112,11 @@ def test_a_pickle_in_hand_is_given_up_when_a_cell_begins(world):
     namespace, saver, records = world
     namespace["big"] = [str(i) for i in range(3_000_000)]
     saver.cell_begins()
-    saver.step_saved(1, {"big"}, [["big"]])
+    saver.step_saved(1, {"big"}, ["big"])
     saver.cell_ended()
     time.sleep(0.2)
     saver.cell_begins()
-    until(lambda: not saver._working)
+    until(lambda: saver._hand is None)
     assert records == []
     assert saver.waiting == ["big"]
 
@@ -124,28 +125,104 @@ def test_an_orderly_end_saves_what_waits(world):
     """In the thread that ends."""
     _, saver, records = world
     saver.cell_begins()
-    saver.step_saved(3, {"x"}, [["x"]])
+    saver.step_saved(3, {"x"}, ["x"])
     saver.finish(10)
     assert saved(records) == [(3, ["x"])]
 
 
 def test_a_value_that_others_change_while_the_kernel_is_idle_is_not_saved(tmp_path):
-    """Two pickles around the save must agree."""
-    namespace, records, changes = {"x": [0]}, [], []
+    """Fingerprints before and after must agree; the record says why it was not saved."""
+    namespace, records, stop = {"x": list(range(1000)), "y": [1]}, [], threading.Event()
 
-    def others_run():
-        namespace["x"].append(len(changes))
-        changes.append(1)
-        return True
+    def change():
+        while not stop.is_set():
+            namespace["x"][0] += 1
 
-    checkpointer = Checkpointer(Blobs(tmp_path / "b"), seconds=1, share=0, max_bytes=1 << 30)
-    saver = IdleSaver(checkpointer, namespace, appender(records), others_run)
+    thread = threading.Thread(target=change)
+    thread.start()
+    saver = IdleSaver(
+        Checkpointer(Blobs(tmp_path / "b")), namespace, appender(records), thread.is_alive
+    )
+    try:
+        saver.cell_begins()
+        saver.step_saved(1, {"x", "y"}, ["x", "y"])
+        saver.cell_ended()
+        until(lambda: saver.waiting == [])
+    finally:
+        stop.set()
+        thread.join()
+        saver.close()
+    assert saved(records) == [(1, ["y"])]
+    reasons = {name: item.reason for r in records for item in r.skipped for name in item.names}
+    assert "threads or tasks" in reasons["x"]
+
+
+def test_a_cell_that_cannot_reach_what_is_in_hand_only_makes_it_pause(world):
+    """It goes on when the kernel is idle again; nothing is thrown away."""
+    namespace, saver, records = world
+    namespace["slow"] = Slow()
     saver.cell_begins()
-    saver.step_saved(1, {"x"}, [["x"]])
+    saver.step_saved(1, {"slow"}, ["slow"])
     saver.cell_ended()
-    until(lambda: saver.waiting == [])
-    assert records == []
+    assert Slow.begun.wait(WAIT)
+    saver.cell_begins(lambda: {"x"})
+    Slow.go.set()
+    time.sleep(0.3)
+    assert saver._hand == {"slow"}
+    saver.step_saved(2, {"x"}, [])
+    saver.cell_ended()
+    until(lambda: records)
+    assert saved(records) == [(1, ["slow"])]
+    assert records[0].changed == []
+
+
+def test_without_idle_time_a_share_of_the_cells_time_goes_to_saving(tmp_path):
+    """What fits into what they earned is saved in line, and nothing else."""
+    namespace, records = {"x": list(range(5000))}, []
+    checkpointer = Checkpointer(Blobs(tmp_path / "b"), Limits(settle=3600, share=0.05))
+    saver = IdleSaver(checkpointer, namespace, appender(records), lambda: False)
+    for seconds, expected in ((0.0, []), (0.001, []), (100.0, [(3, ["x"])])):
+        step = len(records) + 3
+        saver.cell_begins()
+        saver.step_saved(step, {"x"}, ["x"], {"x"}, seconds)
+        saver.cell_ended()
+        saver.cell_begins()
+        saver.cell_ended()
+        assert saved(records) == expected
     saver.close()
+
+
+def test_what_idle_time_finds_unchanged_is_said_to_be_as_it_was_saved(world):
+    """A name that a step only read goes back to what the log holds of it."""
+    _, saver, records = world
+    for step in (1, 2):
+        saver.cell_begins()
+        saver.step_saved(step, {"x"}, ["x"])
+        saver.cell_ended()
+        until(lambda: len(records) == step)  # noqa: B023 - waited for in the same turn
+    assert saved(records) == [(1, ["x"])]
+    assert records[1].unchanged == ["x"]
+
+
+class Forgetful:
+    """It pickles, and does not load."""
+
+    def __reduce__(self):
+        return (int, ("not a number",))
+
+
+def test_what_pickles_but_does_not_load_costs_only_its_own_group(world):
+    """Idle time tries it out, and takes back what was said of it."""
+    namespace, saver, records = world
+    namespace["bad"] = Forgetful()
+    saver.cell_begins()
+    saver.step_saved(1, {"bad", "x"}, ["bad", "x"])
+    saver.cell_ended()
+    until(lambda: any(record.skipped for record in records))
+    last = records[-1].skipped[0]
+    assert last.names == ["bad"]
+    assert "does not load" in last.reason
+    assert (1, ["x"]) in saved(records)
 
 
 def test_what_cannot_be_pickled_is_left_to_the_replay(world):
@@ -153,7 +230,7 @@ def test_what_cannot_be_pickled_is_left_to_the_replay(world):
     namespace, saver, records = world
     namespace["g"] = (i for i in range(3))
     saver.cell_begins()
-    saver.step_saved(1, {"g", "x"}, [["g"], ["x"]])
+    saver.step_saved(1, {"g", "x"}, ["g", "x"])
     saver.cell_ended()
     until(lambda: saver.waiting == [])
     assert saved(records) == [(1, ["x"])]
@@ -161,12 +238,10 @@ def test_what_cannot_be_pickled_is_left_to_the_replay(world):
 
 def test_values_saved_in_idle_time_load(world):
     """The same format as those saved in a step's own time."""
-    import base64
-
     namespace, saver, records = world
     saver.cell_begins()
-    saver.step_saved(1, {"y"}, [["y"]])
+    saver.step_saved(1, {"y"}, ["y"])
     saver.cell_ended()
     until(lambda: records)
-    data = base64.b64decode(records[0].groups[0].inline)
-    assert pickling.loads(data, {}) == {"y": namespace["y"]}
+    blobs = saver._checkpointer.pieces.blobs
+    assert load_group(records[0].groups[0], blobs, {}) == {"y": namespace["y"]}

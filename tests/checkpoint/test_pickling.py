@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ipysession.checkpoint import pickling
+from ipysession.checkpoint.pieces import BudgetExceededError, Packing, until
 
 SOURCE = """
 import enum
@@ -65,6 +66,14 @@ def notebook():
     return made
 
 
+def dumped(values, namespace, gate=lambda: None, max_bytes=1 << 30):
+    """The pickle of small values."""
+    packing = Packing(gate, max_bytes=max_bytes)
+    pickling.dump(values, namespace, packing)
+    assert not packing.numbered
+    return packing.stream()
+
+
 def names_of(made):
     """The user's names."""
     return {n: v for n, v in made.items() if not n.startswith("__")}
@@ -75,9 +84,9 @@ def restored(notebook, names=None):
     values = names_of(notebook)
     if names is not None:
         values = {name: values[name] for name in names}
-    chunks = pickling.dumps(values, notebook, seconds=10, max_bytes=1 << 30)
+    data = dumped(values, notebook)
     fresh = {"__name__": "__main__", "__builtins__": __builtins__}
-    fresh.update(pickling.loads(b"".join(chunks), fresh))
+    fresh.update(pickling.loads(data, fresh))
     return fresh
 
 
@@ -137,8 +146,8 @@ def test_class_identity_holds_across_pickles(notebook):
     """An instance saved in one group and its class in another meet again."""
     fresh = {"__name__": "__main__", "__builtins__": __builtins__}
     for name in ("A", "a", "b"):
-        chunks = pickling.dumps({name: notebook[name]}, notebook, seconds=10, max_bytes=1 << 30)
-        fresh.update(pickling.loads(b"".join(chunks), fresh))
+        data = dumped({name: notebook[name]}, notebook)
+        fresh.update(pickling.loads(data, fresh))
     assert type(fresh["a"]) is fresh["A"]
     assert isinstance(fresh["b"], fresh["A"])
 
@@ -146,8 +155,8 @@ def test_class_identity_holds_across_pickles(notebook):
 def test_globals_are_never_copied_into_the_pickle(notebook):
     """A function that reads a large global does not drag it along."""
     notebook["K"] = "y" * 1_000_000
-    chunks = pickling.dumps({"f": notebook["f"]}, notebook, seconds=10, max_bytes=1 << 30)
-    assert sum(map(len, chunks)) < 10_000
+    data = dumped({"f": notebook["f"]}, notebook)
+    assert len(data) < 10_000
 
 
 def test_an_empty_closure_cell_stays_empty(notebook):
@@ -169,16 +178,16 @@ h = half()
 def test_what_cannot_be_pickled_raises(value):
     """The saver turns it into a reason and the planner into a replay."""
     with pytest.raises(TypeError):
-        pickling.dumps({"v": value}, {}, seconds=10, max_bytes=1 << 30)
+        dumped({"v": value}, {})
 
 
 def test_the_budget_stops_a_pickle_that_is_too_large_or_too_slow():
     """The pickler gives up inside its own sink: no thread, no signal."""
     value = [str(i) for i in range(500_000)]
-    with pytest.raises(pickling.BudgetExceededError, match="larger than"):
-        pickling.dumps(value, {}, seconds=10, max_bytes=100_000)
-    with pytest.raises(pickling.BudgetExceededError, match="longer"):
-        pickling.dumps(value, {}, seconds=0.0, max_bytes=1 << 30)
+    with pytest.raises(BudgetExceededError, match="larger than"):
+        dumped({"v": value}, {}, max_bytes=100_000)
+    with pytest.raises(BudgetExceededError, match="longer"):
+        dumped({"v": value}, {}, until(0.0))
 
 
 def test_views_still_show_the_memory_of_their_array_also_after_a_second_restore():
@@ -186,8 +195,8 @@ def test_views_still_show_the_memory_of_their_array_also_after_a_second_restore(
     array = np.arange(12.0).reshape(3, 4)
     values = {"a": array, "v": array[1:, ::2], "t": array.T, "own": np.arange(3)}
     for _ in range(3):
-        chunks = pickling.dumps(values, {}, seconds=10, max_bytes=1 << 30)
-        values = pickling.loads(b"".join(chunks), {})
+        data = dumped(values, {})
+        values = pickling.loads(data, {})
         values["v"][0, 1] += 100
         assert values["a"][1, 2] == values["v"][0, 1] == values["t"][2, 1]
         assert not np.shares_memory(values["a"], values["own"])
@@ -198,8 +207,8 @@ def test_views_still_show_the_memory_of_their_array_also_after_a_second_restore(
 def test_a_small_view_that_nobody_shares_with_does_not_drag_its_owner_along():
     """A slice of a large array that is gone is saved as what it shows."""
     small = np.zeros(1_000_000)[:10]
-    chunks = pickling.dumps({"small": small}, {}, seconds=10, max_bytes=1 << 30)
-    assert sum(map(len, chunks)) < 10_000
+    data = dumped({"small": small}, {})
+    assert len(data) < 10_000
 
 
 def namespace_of(source):
@@ -212,7 +221,7 @@ def namespace_of(source):
 def pickled(namespace, *names):
     """The pickle of these names together."""
     values = {name: namespace[name] for name in names}
-    return b"".join(pickling.dumps(values, namespace, seconds=60, max_bytes=1 << 30))
+    return dumped(values, namespace)
 
 
 def test_an_older_pickle_does_not_turn_back_the_class_of_its_instances():

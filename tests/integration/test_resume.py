@@ -41,6 +41,14 @@ def die_and_resume(kernel, extra=""):
     return json.loads(kernel.ok(f"{RESUME} --json {extra}").stdout)
 
 
+def rest(kernel):
+    """A pause that is long enough to save everything."""
+    deadline = time.monotonic() + 30
+    while json.loads(kernel.ok("%session status --json").stdout)["waiting_to_be_saved"]:
+        assert time.monotonic() < deadline, "idle time saves what was left over"
+        time.sleep(0.3)
+
+
 def session():
     """The latest session."""
     return ipysession.open().session
@@ -228,10 +236,13 @@ def test_a_damaged_blob_costs_only_its_own_names(kernel, home):
     """One value that will not load never stops the rest, and is made again."""
     kernel.ok("big = list(range(20_000))")
     kernel.ok("small = 1")
+    rest(kernel)
     kernel.kill()
-    [blob] = [f for f in home.store.rglob("blobs/*/*") if f.is_file()]
-    blob.chmod(0o600)
-    blob.write_bytes(b"x" + blob.read_bytes()[1:])
+    blobs = [f for f in home.store.rglob("blobs/*/*") if f.is_file()]
+    assert blobs
+    for blob in blobs:
+        blob.chmod(0o600)
+        blob.write_bytes(b"x" + blob.read_bytes()[1:])
     kernel.restart()
     kernel.ok(LOAD)
     said = json.loads(kernel.ok(f"{RESUME} --json").stdout)
@@ -282,10 +293,7 @@ def test_what_did_not_fit_is_saved_while_the_kernel_is_idle(home, kernel):
         slow.ok(LOAD)
         slow.ok("items = [str(i) for i in range(100_000)]; alias = items")
         slow.ok("other = {i: [i] for i in range(50_000)}")
-        deadline = time.monotonic() + 30
-        while json.loads(slow.ok("%session status --json").stdout)["waiting_to_be_saved"]:
-            assert time.monotonic() < deadline, "idle time saves what was left over"
-            time.sleep(0.3)
+        rest(slow)
         slow.ok("items.append('last')")
         time.sleep(2)
         said = die_and_resume(slow)

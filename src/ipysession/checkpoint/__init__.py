@@ -1,6 +1,6 @@
 """Values of variables after a step, and how they come back.
 
-First version: saved in the cell's own time within a budget, one pickle per group of names
-that may share mutable objects; restored at once; what was not saved is replayed. `plan`
-imports no IPython; `restore` runs inside a kernel.
+Saved group by group: names that may share mutable objects belong together. What is small is
+saved with the step, the rest in idle time; what was not saved is replayed. `restore` and
+`replay` run inside a kernel; the rest imports no IPython.
 """

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _BUDGET = 20_000
 """Objects that are looked at per step; past that, what is left counts as one group."""
 
+_QUICK_BUDGET = 500
+"""The same in a cell's own time: half a millisecond at most."""
+
 _FIGURE_BYTES = 1_000_000
 """About what a figure takes; for `rough_size`."""
 
@@ -31,6 +34,7 @@ _ATOMS = (
     type(None), bool, int, float, complex, str, bytes, range, ModuleType, BuiltinFunctionType,
     type(Ellipsis), type(NotImplemented), CodeType, slice,
 )  # fmt: skip
+_COUNTED = frozenset({list, tuple, dict, set, frozenset})
 _TIMES = (dt.date, dt.time, dt.timedelta, dt.tzinfo)
 
 
@@ -67,8 +71,26 @@ def _is_plain_for_libraries(value: Any) -> bool:
 def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> list[frozenset[str]]:
     """Partition ``names`` into groups that may share mutable objects.
 
-    Names whose values are plain share nothing; they come as one group each.
+    Names whose values are plain share nothing; they come as one group each. What could not be
+    looked at may share with anything: one group for all of it.
     """
+    groups, unfinished = _partition(names, namespace, _BUDGET)
+    if not unfinished:
+        return groups
+    merged = {name for group in groups for name in group if not is_plain(namespace[name])}
+    return [frozenset(merged), *(group for group in groups if not group <= merged)]
+
+
+def quick_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> list[frozenset[str]] | None:
+    """As `co_variable_groups`, or None where more than a few objects would have to be looked at."""
+    groups, unfinished = _partition(names, namespace, _QUICK_BUDGET)
+    return None if unfinished else groups
+
+
+def _partition(
+    names: Iterable[str], namespace: Mapping[str, Any], budget: int
+) -> tuple[list[frozenset[str]], list[str]]:
+    """The groups, as far as ``budget`` objects tell, and the names not wholly looked at."""
     parent: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -79,7 +101,6 @@ def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> li
 
     owner: dict[int, str] = {}
     unfinished: list[str] = []
-    budget = _BUDGET
     keep_alive: list[Any] = []  # ids are only unique among living objects
     for name in names:
         parent[name] = name
@@ -92,21 +113,21 @@ def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> li
             if first is not None:
                 parent[find(name)] = find(first)
                 continue
+            if type(item) in _COUNTED and len(item) > budget:
+                # To list what it holds would take as long as to look at it.
+                todo.append(item)
+                budget = 0
+                break
             owner[identity(item)] = name
             keep_alive.append(item)
             budget -= 1
             todo.extend(_parts(item))
         if todo:
             unfinished.append(name)
-    if unfinished:
-        # What could not be looked at may share with anything: one group for all of it.
-        for name in parent:
-            if not is_plain(namespace[name]):
-                parent[find(name)] = find(unfinished[0])
     members: dict[str, set[str]] = {}
     for name in parent:
         members.setdefault(find(name), set()).add(name)
-    return [frozenset(group) for group in members.values()]
+    return [frozenset(group) for group in members.values()], unfinished
 
 
 def rough_size(value: Any) -> int:
@@ -115,6 +136,8 @@ def rough_size(value: Any) -> int:
     """
     if isinstance(value, (list, tuple, dict, set, frozenset, bytearray)):
         return 64 * len(value)
+    if isinstance(value, (str, bytes)):
+        return len(value)
     if _is_drawn(value):
         return _FIGURE_BYTES
     if type(value).__module__.partition(".")[0] not in _ARRAY_LIBRARIES:
@@ -128,13 +151,36 @@ def rough_size(value: Any) -> int:
 _ARRAY_LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow", "scipy", "torch", "xarray"})
 
 
+_OWN_THREAD = frozenset(
+    {"matplotlib", "tkinter", "PyQt5", "PyQt6", "PySide2", "PySide6", "gi", "wx"}
+)
+"""Libraries whose objects only the thread that made them may touch."""
+
+
+_OBJECT = "O"
+
+
+def needs_kernel_thread(values: Iterable[Any]) -> bool:
+    """Is one of ``values``, or something in a small list of them, bound to the kernel's thread?"""
+    for value in values:
+        items = [value]
+        if type(value) in (list, tuple) and len(value) <= 100:
+            items += value
+        elif type(value).__module__ == "numpy" and getattr(value, "dtype", None) == _OBJECT:
+            items += value.ravel()[:1].tolist()  # the axes of plt.subplots(2, 2)
+        if any(type(item).__module__.partition(".")[0] in _OWN_THREAD for item in items):
+            return True
+    return False
+
+
 def _is_drawn(value: Any) -> bool:
     """Is it a part of a matplotlib figure?"""
     return type(value).__module__.startswith("matplotlib.") and hasattr(value, "figure")
 
 
-def shared_bases(value: Any) -> set[int]:
-    """The identities of arrays in ``value`` whose memory more than one array shows.
+def shared_bases(value: Any) -> set[int] | None:
+    """The identities of arrays in ``value`` whose memory more than one array shows; None where
+    there is too much to look at.
 
     NumPy pickles a view as a copy, which breaks the sharing; a view that nobody shares its
     memory with may well be copied, which leaves a large owner behind.
@@ -157,6 +203,8 @@ def shared_bases(value: Any) -> set[int]:
                 todo.extend(item.ravel()[: _BUDGET + 1].tolist())
         else:
             todo.extend(_parts(item))
+    if todo:
+        return None
     return {owner for owner, count in shown.items() if count > 1}
 
 

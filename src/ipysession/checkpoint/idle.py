@@ -1,10 +1,11 @@
-"""Saving, while the kernel is idle, what a step's budget left over.
+"""Saving while the kernel is idle: what a step's own time had no room for.
 
-A thread pickles group by group after the cell has ended. When the next cell begins it gives
-up what it has in hand (the pickler asks in its sink, about every 64 KB) and tries again when
-the kernel is idle; what it made while a cell began is thrown away, because the cell may have
-changed it. The thread holds no lock of ours while it runs foreign code, and a cell waits for
-it at most `PATIENCE_SECONDS`, whatever happens to it.
+A thread packs group by group after a cell has ended; the pickler asks the thread's gate about
+every 64 KB. When the next cell begins and can reach what is in hand, the thread gives that up and
+tries again when the kernel is idle; where it cannot, the thread pauses. The thread holds no lock
+of ours while it runs foreign code, and a cell waits for it at most `Limits.patience`, whatever
+happens to it. Where the kernel is never idle (Run All), a bounded share of the cells' time goes
+to the groups that fit into it.
 """
 
 from __future__ import annotations
@@ -12,24 +13,31 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from ipysession.checkpoint.pickling import BudgetExceededError
-from ipysession.model.payloads import CheckpointSaved
+from ipysession.checkpoint.groups import co_variable_groups, needs_kernel_thread, rough_size
+from ipysession.checkpoint.pieces import BudgetExceededError
+from ipysession.checkpoint.saver import Told, why_not
+from ipysession.checkpoint.trial import loads_as_it_was
+from ipysession.model.payloads import CheckpointSaved, SkippedGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
+    from typing import Any
 
-    from ipysession.checkpoint.saver import Checkpointer, PickledGroup
+    from ipysession.checkpoint.saver import Checkpointer, Packed
 
-PATIENCE_SECONDS = 0.02
-"""How long a cell that begins waits for the thread to let go of what it pickles."""
+_MOST_EARNED = 30.0
+"""Seconds that a long run without idle time may save in one go."""
 
-_SETTLE_SECONDS = 0.1
-"""The kernel counts as idle this long after a cell: with Run All the next one comes sooner."""
+_STEADY_SECONDS = 0.02
+"""A value that threads or tasks may change stands still if it does so for that long."""
 
-_ALONE_SECONDS = 60.0
-"""How long pickling one group may take while nobody waits for it."""
+_TRIALS = 8
+"""Groups that are loaded for a test after one step; each costs some 100 µs of idle time."""
+
+_logger = logging.getLogger(__name__)
 
 
 class Append(Protocol):
@@ -39,14 +47,28 @@ class Append(Protocol):
         """Append ``payload``."""
 
 
-_logger = logging.getLogger(__name__)
+class GivenUpError(BudgetExceededError):
+    """A cell began that can reach what was being saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A group that waits, or names that may be several groups."""
+
+    step: int
+    bound: frozenset[str]
+    """The names that the step bound."""
+    is_group: bool = False
+    again: int = 0
+    """How often it could not be saved because something changed it meanwhile."""
 
 
 class IdleSaver:
     """The thread that saves one session's left-over groups. Close it with the session.
 
     ``append`` puts a record into the log. ``others_run`` says whether threads or tasks of the
-    user's run while the kernel is idle: then a group is saved only if two pickles agree.
+    user's run while the kernel is idle: then a group is saved only if two fingerprints agree.
+    ``refused`` is told why a group was refused for lack of space.
     """
 
     def __init__(
@@ -55,16 +77,22 @@ class IdleSaver:
         namespace: dict[str, Any],
         append: Append,
         others_run: Callable[[], bool],
+        refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._checkpointer = checkpointer
+        self._limits = checkpointer.limits
         self._namespace = namespace
         self._append = append
         self._others_run = others_run
+        self._refused = refused
         self._state = threading.Condition()
-        self._pending: dict[frozenset[str], int] = {}
+        self._waiting: dict[frozenset[str], _Waiting] = {}
         self._idle = False
-        self._epoch = 0
-        self._working = False
+        self._ended = 0.0
+        self._hurried = False
+        self._earned = 0.0
+        self._hand: frozenset[str] | None = None
+        self._give_up = False
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -72,32 +100,57 @@ class IdleSaver:
     def waiting(self) -> list[str]:
         """The names that wait to be saved."""
         with self._state:
-            return sorted(name for group in self._pending for name in group)
+            return sorted(name for group in self._waiting for name in group)
 
-    def cell_begins(self) -> None:
-        """A cell is about to run: whatever is being pickled is given up."""
-        with self._state:
-            self._idle = False
-            self._epoch += 1
-            if self._working:
-                self._state.wait_for(lambda: not self._working, PATIENCE_SECONDS)
+    # -- the cell's life -----------------------------------------------------------------
 
-    def step_saved(self, step: int, touched: Collection[str], left_over: list[list[str]]) -> None:
-        """After a step: groups that hold a name that it ``touched`` are its business, and those
-        that are ``left_over`` wait for the kernel to be idle.
+    def cell_begins(self, reach: Callable[[], Collection[str] | None] = lambda: None) -> None:
+        """A cell is about to run. ``reach`` tells which names it can reach, None for all; it is
+        asked only where something is being saved.
         """
+        with self._state:
+            rested = time.perf_counter() - self._ended
+            self._hurried = rested < self._limits.settle
+            self._idle = False
+            hand = self._hand
+        if hand is None:
+            return
+        names = reach()
+        with self._state:
+            if self._hand is not None and (names is None or not self._hand.isdisjoint(names)):
+                self._give_up = True
+                self._state.notify_all()
+                self._state.wait_for(lambda: self._hand is None, self._limits.patience)
+
+    def step_saved(
+        self,
+        step: int,
+        touched: Collection[str],
+        left_over: Collection[str],
+        bound: Collection[str] = (),
+        seconds: float = 0.0,
+    ) -> None:
+        """After a step that ran ``seconds``: groups that hold a name that it ``touched`` are its
+        business, and names that are ``left_over`` wait for the kernel to be idle.
+        """
+        self._earned = min(self._earned + self._limits.share * seconds, _MOST_EARNED)
         touched = set(touched)
         with self._state:
-            for group in [group for group in self._pending if group & touched]:
-                del self._pending[group]
-            for names in left_over:
-                self._pending[frozenset(names)] = step
+            for group in [group for group in self._waiting if group & touched]:
+                del self._waiting[group]
+            if left_over:
+                names = frozenset(left_over)
+                self._waiting[names] = _Waiting(step, names.intersection(bound))
 
     def cell_ended(self) -> None:
         """No cell runs any more."""
+        if self._hurried and self._waiting:
+            self._save_in_line()
         with self._state:
             self._idle = True
-            if self._pending and self._thread is None and not self._closed:
+            self._ended = time.perf_counter()
+            work = self._waiting or self._checkpointer.unproven
+            if work and self._thread is None and not self._closed:
                 self._thread = threading.Thread(
                     target=self._run, name="ipysession-idle", daemon=True
                 )
@@ -108,70 +161,242 @@ class IdleSaver:
         """At an orderly end: save what waits, here and now, within ``seconds``."""
         self.cell_begins()
         deadline = time.perf_counter() + seconds
-        for group, step in sorted(self._pending.items(), key=lambda item: item[1]):
-            if time.perf_counter() < deadline:
-                self._save(group, step, self._epoch, deadline)
+        with self._state:
+            if self._hand is not None:
+                return  # foreign code does not come back
+            self._give_up = False
+        while time.perf_counter() < deadline:
+            group = self._next(own_thread=True)
+            if group is None:
+                return
+            self._work(group, _until(deadline))
 
     def close(self) -> None:
         """Stop the thread; what it has in hand is given up."""
         with self._state:
-            self._closed = True
-            self._epoch += 1
+            self._closed = self._give_up = True
             self._state.notify_all()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(timeout=1.0)
 
+    # -- without idle time ---------------------------------------------------------------
+
+    def _save_in_line(self) -> None:
+        """Save, in the kernel's own thread, what fits into the share that the cells have earned."""
+        with self._state:
+            if self._hand is not None:
+                return
+        for group in sorted(self._waiting, key=lambda names: self._waiting[names].step):
+            price = self._checkpointer.estimate(group, self._namespace)
+            if price > self._earned:
+                continue
+            started = time.perf_counter()
+            self._work(group, _until(started + self._earned), in_line=True)
+            spent = time.perf_counter() - started
+            self._earned -= spent
+            if group in self._waiting:
+                self._checkpointer.expect(group, 2 * spent)
+
+    # -- the thread ----------------------------------------------------------------------
+
     def _run(self) -> None:
         while True:
             with self._state:
-                self._working = False
+                self._hand = None
+                self._give_up = self._closed
                 self._state.notify_all()
-                self._state.wait_for(lambda: self._closed or (self._idle and self._pending))
+                self._state.wait_for(self._has_work)
                 if self._closed:
                     return
-                epoch = self._epoch
-                self._state.wait(_SETTLE_SECONDS)
-                if self._epoch != epoch or not self._pending or self._closed:
+                ended = self._ended
+                rest = ended + self._limits.settle - time.perf_counter()
+                if rest > 0:
+                    self._state.wait(rest)
                     continue
-                group, step = min(self._pending.items(), key=lambda item: item[1])
-                self._working = True
-            self._save(group, step, epoch, time.perf_counter() + _ALONE_SECONDS)
+                group = self._next(own_thread=False)
+                if group is None:
+                    self._hand = frozenset()
+                else:
+                    self._hand = group
+            try:
+                if group is None:
+                    self._try_out()
+                else:
+                    self._work(group, self._gate(time.perf_counter() + self._limits.alone))
+            except Exception:  # the next group may do; this one is told as skipped already
+                _logger.exception("saving in idle time failed")
 
-    def _save(self, group: frozenset[str], step: int, epoch: int, deadline: float) -> None:
-        try:
-            values = {name: self._namespace[name] for name in sorted(group)}
-            pickled = self._pickle(values, epoch, deadline)
-            saved, blobs = self._checkpointer.store(pickled)
-        except BudgetExceededError:
-            if self._epoch == epoch:
-                self._drop(group)
-            return
-        except Exception as error:  # noqa: BLE001 - a value's own reducers may raise anything
-            # The log says already that it was skipped, so a resume replays it.
-            _logger.info("%s was not saved: %s", ", ".join(sorted(group)), error)
-            self._drop(group)
-            return
+    def _has_work(self) -> bool:
+        if self._closed:
+            return True
+        if not self._idle:
+            return False
+        return self._next(own_thread=False) is not None or bool(self._checkpointer.unproven)
+
+    def _still_idle(self) -> bool:
+        return self._idle and not self._give_up
+
+    def _next(self, *, own_thread: bool) -> frozenset[str] | None:
+        """The group to save next: the oldest, and of those the smallest."""
         with self._state:
-            # Under the lock, so that no cell begins between the look and the record.
-            if self._epoch == epoch and self._pending.get(group) == step:
-                record = CheckpointSaved(step=step, groups=[saved], seconds=pickled.seconds)
-                self._append(record, blobs=blobs)
-                self._checkpointer.saved_late(pickled)
-                del self._pending[group]
+            found = [
+                group
+                for group in self._waiting
+                if own_thread
+                or not needs_kernel_thread(self._namespace.get(name) for name in group)
+            ]
+            return min(found, key=self._order, default=None)
 
-    def _pickle(self, values: dict[str, Any], epoch: int, deadline: float) -> PickledGroup:
-        def pickled() -> PickledGroup:
-            return self._checkpointer.pickle_group(
-                values, self._namespace, deadline=deadline, stop=lambda: self._epoch != epoch
-            )
+    def _order(self, group: frozenset[str]) -> tuple[int, int]:
+        size = sum(rough_size(self._namespace.get(name)) for name in group)
+        return self._waiting[group].step, size
 
-        first = pickled()
-        if self._others_run() and pickled().digest != first.digest:
+    def _gate(self, deadline: float) -> Callable[[], None]:
+        """What the thread passes about every 64 KB: pauses while a cell runs."""
+
+        def gate() -> None:
+            if self._give_up:
+                message = "a cell began that can reach it"
+                raise GivenUpError(message)
+            if not self._idle:
+                with self._state:
+                    self._state.wait_for(lambda: self._idle or self._give_up)
+                gate()
+            if time.perf_counter() > deadline:
+                message = f"saving it took longer than {self._limits.alone:g} s"
+                raise BudgetExceededError(message)
+
+        return gate
+
+    def _work(
+        self, group: frozenset[str], gate: Callable[[], None], *, in_line: bool = False
+    ) -> None:
+        """Save one group, or find out which groups it is made of."""
+        waiting = self._waiting.get(group)
+        if waiting is None:
+            return
+        try:
+            if not waiting.is_group:
+                self._split(group, waiting, gate)
+                return
+            told, packed = self._save(group, waiting, gate)
+            if not in_line:
+                self._make_durable(told, gate)
+            self._record(group, waiting, told, packed)
+        except GivenUpError:
+            return
+        except RuntimeError as error:  # a container changed while it was walked: tried once more
+            if waiting.again:
+                self._refuse(group, waiting, why_not(error))
+            else:
+                self._put_back(group, waiting)
+        except Exception as error:  # noqa: BLE001 - a value's own reducers may raise anything
+            self._refuse(group, waiting, why_not(error))
+
+    def _save(
+        self, group: frozenset[str], waiting: _Waiting, gate: Callable[[], None]
+    ) -> tuple[Told, Packed | None]:
+        told = Told()
+        if not self._others_run():
+            return told, self._checkpointer.save(group, self._namespace, waiting.bound, gate, told)
+        before = self._checkpointer.fingerprint(group, self._namespace, gate)
+        packed = self._checkpointer.save(group, self._namespace, waiting.bound, gate, told)
+        time.sleep(_STEADY_SECONDS)  # lets the others come to what they would do
+        saved = before if packed is None else packed.fingerprint
+        after = self._checkpointer.fingerprint(group, self._namespace, gate)
+        if not before == saved == after:
             message = "threads or tasks change it while the kernel is idle"
             raise BudgetExceededError(message)
-        return first
+        return told, packed
 
-    def _drop(self, group: frozenset[str]) -> None:
+    def _split(self, group: frozenset[str], waiting: _Waiting, gate: Callable[[], None]) -> None:
+        gate()
+        names = [name for name in sorted(group) if name in self._namespace]
+        found = co_variable_groups(names, self._namespace)
+        gate()
         with self._state:
-            self._pending.pop(group, None)
+            if self._waiting.get(group) is not waiting or self._give_up:
+                return
+            del self._waiting[group]
+            for part in found:
+                bound = waiting.bound & part
+                self._waiting[part] = _Waiting(waiting.step, bound, is_group=True)
+            self._checkpointer.regroup(found)
+
+    def _make_durable(self, told: Told, gate: Callable[[], None]) -> None:
+        """The log names what is on the disk already: so its own sync stays short."""
+        for _ in self._checkpointer.pieces.blobs.sync_all(told.blobs):
+            gate()
+        self._checkpointer.pieces.synced(told.blobs)
+        told.blobs.clear()
+
+    def _record(
+        self, group: frozenset[str], waiting: _Waiting, told: Told, packed: Packed | None = None
+    ) -> None:
+        with self._state:
+            # Under the lock, so that no cell begins between the look and the record.
+            if self._give_up or self._waiting.get(group) is not waiting:
+                return
+            del self._waiting[group]
+            self._append(
+                CheckpointSaved(
+                    step=waiting.step,
+                    groups=told.groups,
+                    changed=sorted(told.changed),
+                    unchanged=sorted(told.unchanged),
+                    skipped=told.skipped,
+                    written=told.written or None,
+                    seconds=sum(item.seconds for item in told.groups),
+                ),
+                blobs=told.blobs,
+            )
+            self._checkpointer.count(told)
+            if packed is not None:
+                self._checkpointer.is_saved(packed, waiting.step)
+        for skipped in told.skipped:
+            _logger.info("%s: %s", ", ".join(skipped.names), skipped.reason)
+            if "the disk" in skipped.reason or "memory" in skipped.reason:
+                self._refused(f"{', '.join(skipped.names)}: {skipped.reason}")
+
+    def _refuse(self, group: frozenset[str], waiting: _Waiting, reason: str) -> None:
+        told = Told(skipped=[SkippedGroup(names=sorted(group), reason=reason)])
+        self._record(group, waiting, told)
+
+    def _put_back(self, group: frozenset[str], waiting: _Waiting) -> None:
+        with self._state:
+            if self._waiting.get(group) is waiting:
+                self._waiting[group] = _Waiting(
+                    waiting.step, waiting.bound, waiting.is_group, waiting.again + 1
+                )
+
+    # -- trials --------------------------------------------------------------------------
+
+    def _try_out(self) -> None:
+        """Load what was saved of types not seen before: what does not come back is not saved."""
+        queue = self._checkpointer.unproven
+        for _ in range(_TRIALS):
+            if not queue or not self._still_idle():
+                return
+            step, packed = queue.pop(0)
+            values = {name: self._namespace.get(name) for name in packed.names}
+            reason = loads_as_it_was(packed, values)
+            if not reason:
+                self._checkpointer.proven.update(packed.kinds)
+                continue
+            with self._state:
+                if not self._still_idle() or not self._checkpointer.holds(packed):
+                    continue  # a cell may have changed what it was compared with
+                told = Told(skipped=[SkippedGroup(names=sorted(packed.names), reason=reason)])
+                self._append(CheckpointSaved(step=step, skipped=told.skipped), blobs=())
+                self._checkpointer.count(told)
+                self._checkpointer.distrust(packed)
+
+
+def _until(deadline: float) -> Callable[[], None]:
+    def gate() -> None:
+        if time.perf_counter() > deadline:
+            message = "there was no time left to save it"
+            raise GivenUpError(message)
+
+    return gate

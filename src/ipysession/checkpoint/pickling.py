@@ -12,87 +12,88 @@ from __future__ import annotations
 import pickle
 import sys
 import threading
-import time
 import weakref
 from dataclasses import dataclass, field
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cloudpickle
 from cloudpickle.cloudpickle import _class_setstate
 
+from ipysession.checkpoint import pages, reducers
 from ipysession.checkpoint.groups import shared_bases
+from ipysession.checkpoint.pieces import PART_BYTES
 from ipysession.lineage import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Mapping
+
+    from ipysession.checkpoint.pieces import Packing
 
 _PROTOCOL = 5
 
 _NUMBERS = frozenset({bool, float, int, complex, type(None)})
 
 
-class BudgetExceededError(Exception):
-    """The pickle would have taken longer, or become larger, than allowed."""
-
-
-class _Sink:
-    """Collects a pickle's bytes; the pickler calls it about every 64 KB, so it can give up."""
-
-    def __init__(self, deadline: float, max_bytes: int, stop: Callable[[], bool]) -> None:
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self._deadline = deadline
-        self._max_bytes = max_bytes
-        self._stop = stop
-
-    def write(self, data: Any) -> int:
-        chunk = bytes(data)
-        self.size += len(chunk)
-        if self.size > self._max_bytes:
-            message = f"larger than {self._max_bytes:,} bytes"
-            raise BudgetExceededError(message)
-        if self._stop():
-            message = "a cell began"
-            raise BudgetExceededError(message)
-        if time.perf_counter() > self._deadline:
-            message = "saving it took longer than the step's budget"
-            raise BudgetExceededError(message)
-        self.chunks.append(chunk)
-        return len(chunk)
+def _is_owner(base: Any) -> bool:
+    """Can a view be described by where it lies in the memory of ``base``?"""
+    return type(base) in (bytes, bytearray) or type(base) is sys.modules["numpy"].ndarray
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is untyped
-    def __init__(self, sink: _Sink, value: Any, namespace: dict[str, Any]) -> None:
-        super().__init__(sink, protocol=_PROTOCOL)
+    def __init__(self, packing: Packing, value: Any, namespace: dict[str, Any]) -> None:
+        super().__init__(packing, protocol=_PROTOCOL, buffer_callback=packing.take_outside)
+        self._packing = packing
         self._value = value
         self._namespace = namespace
         self._shared: set[int] | None = None
+        self._looked = False
         self._closure_cells: set[int] = set()
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, FunctionType) and obj.__globals__ is self._namespace:
+        kind = type(obj)
+        self._packing.kinds.add(kind)
+        if kind is FunctionType and obj.__globals__ is self._namespace:
             return self._reduce_function(obj)
-        if isinstance(obj, CellType):
+        if kind is CellType:
             return self._reduce_cell(obj)
-        if isinstance(obj, ModuleType) and vars(obj) is self._namespace:
+        if kind is pages.Paged:
+            return _assemble, (obj.kind, obj.classes, obj.runs)
+        if kind is ModuleType and vars(obj) is self._namespace:
             return _main_module, ()
-        base = getattr(obj, "base", None)
-        if base is not None and self._is_shared_view(obj, base):
-            return _reduce_view(obj, base)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and kind is numpy.ndarray:
+            return self._reduce_array(obj)
+        reduced = reducers.reduce(obj, self._packing)
+        if reduced is not NotImplemented:
+            return reduced
         reduced = super().reducer_override(obj)
         if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) == 6:
             _whole_classes.add(obj)
             return (*reduced[:5], _fill_class)
         return reduced
 
-    def _is_shared_view(self, obj: Any, base: Any) -> bool:
-        """Is ``obj`` a NumPy view whose memory something else in this pickle shows, too?"""
-        numpy = sys.modules.get("numpy")
-        if numpy is None or type(obj) is not numpy.ndarray:
-            return False
-        if self._shared is None:
-            self._shared = shared_bases(self._value)
+    def _reduce_array(self, array: Any) -> Any:
+        base, flags = array.base, array.flags
+        if base is not None and self._is_shared_view(base):
+            return _reduce_view(array, base)
+        if array.dtype.hasobject:
+            if array.dtype == object and flags.c_contiguous and array.size >= 2 * pages.PAGE_ITEMS:
+                paged = pages.page_array(array, self._packing)
+                if paged is not None:
+                    return _make_object_array, (array.shape, bool(flags.writeable), paged)
+        elif array.nbytes >= PART_BYTES and (flags.c_contiguous or flags.f_contiguous):
+            order = "C" if flags.c_contiguous else "F"
+            number = self._packing.add(_bytes_of(array, order))
+            return _make_array, (array.dtype, array.shape, order, bool(flags.writeable), number)
+        return NotImplemented
+
+    def _is_shared_view(self, base: Any) -> bool:
+        """Is the memory of ``base`` shown by something else in this pickle, too?"""
+        if not self._looked:
+            self._shared, self._looked = shared_bases(self._value), True
+        if self._shared is None:  # too much to look at: it may be
+            return _is_owner(base)
         return identity(base) in self._shared
 
     def _reduce_function(self, function: FunctionType) -> Any:
@@ -172,6 +173,19 @@ def _fill_cell(cell: CellType, state: list[tuple[Any, ...]]) -> None:
         cell.cell_contents = value
 
 
+class PartBytes(Protocol):
+    """Gives the bytes of a group's parts."""
+
+    def part(self, number: int) -> bytearray:
+        """The bytes of the part that the pickle names by this number."""
+
+    def read_into(self, number: int, target: memoryview) -> None:
+        """The same, into ``target``, which has their size."""
+
+    def outside(self) -> Iterator[bytearray]:
+        """The out-of-band buffers, in the order in which the pickle asks for them."""
+
+
 @dataclass(slots=True)
 class _Loading:
     """What `loads` needs to know while it runs, and what it learns."""
@@ -180,6 +194,9 @@ class _Loading:
     """Functions are rebuilt on it."""
     codes: list[CodeType]
     """Of the notebook's functions that were made."""
+    parts: PartBytes | None = None
+    classes: list[type] = field(default_factory=list)
+    """The notebook's classes that the pages of the container in hand name by number."""
     older: list[tuple[type, Any]] = field(default_factory=list)
     """Classes that were there already, and what the pickle says of them."""
 
@@ -223,39 +240,115 @@ def _main_module() -> ModuleType:
     return sys.modules["__main__"]
 
 
-def dumps(
-    value: Any,
-    namespace: dict[str, Any],
-    *,
-    seconds: float,
-    max_bytes: int,
-    stop: Callable[[], bool] = lambda: False,
-) -> list[bytes]:
-    """Pickle ``value`` into chunks. ``namespace`` is the live one: it is never copied.
+def _parts() -> PartBytes:
+    parts = _loading.stack[-1].parts
+    if parts is None:
+        message = "the pickle names parts, and there are none"
+        raise ValueError(message)
+    return parts
 
-    Raises BudgetExceededError past ``seconds`` or ``max_bytes``, or when ``stop`` says so, and
-    whatever the value's own reducers raise where it cannot be pickled.
+
+def _bytes_of(array: Any, order: str) -> Any:
+    """The memory of a contiguous array; some dtypes (times) have no buffer of their own."""
+    return (array if order == "C" else array.T).reshape(-1).view("u1")
+
+
+def _make_array(
+    dtype: Any,
+    shape: Any,
+    order: Any,
+    writeable: bool,  # noqa: FBT001
+    number: int,
+) -> Any:
+    import numpy as np
+
+    array: Any = np.empty(shape, dtype, order)
+    _parts().read_into(number, memoryview(_bytes_of(array, order)))
+    array.flags.writeable = writeable
+    return array
+
+
+def _make_object_array(shape: Any, writeable: bool, items: list[Any]) -> Any:  # noqa: FBT001
+    import numpy as np
+
+    array: Any = np.empty(shape, dtype=object)
+    # Not by assignment of the list: elements that are lists would become a further dimension.
+    array.reshape(-1)[:] = np.fromiter(items, dtype=object, count=len(items))
+    array.flags.writeable = writeable
+    return array
+
+
+def _assemble(kind: str, classes: list[type], runs: list[Any]) -> Any:
+    """A container from its pages and from the elements that are no page."""
+    loading, parts = _loading.stack[-1], _parts()
+
+    def elements() -> Iterator[list[Any]]:
+        for run in runs:
+            if type(run) is int:
+                loading.classes = classes
+                yield pickle.loads(parts.part(run))  # noqa: S301 - see `loads`
+            else:
+                yield run
+
+    return pages.assemble(kind, elements())
+
+
+def _class_of_page(number: int) -> type:
+    """What a page says for a class of the notebook."""
+    return _loading.stack[-1].classes[number]
+
+
+def dump(values: Mapping[str, Any], namespace: dict[str, Any], packing: Packing) -> None:
+    """Pickle ``values`` into ``packing``. ``namespace`` is the live one: it is never copied.
+
+    Raises what the gate of ``packing`` raises, and whatever the values' own reducers raise where
+    they cannot be pickled.
     """
-    if type(value) is dict and all(type(item) in _NUMBERS for item in value.values()):
-        return [pickle.dumps(value, _PROTOCOL)]  # at a third of the price
-    sink = _Sink(time.perf_counter() + seconds, max_bytes, stop)
-    _Pickler(sink, value, namespace).dump(value)
-    return sink.chunks
+    if all(type(item) in _NUMBERS for item in values.values()):
+        packing.write(pickle.dumps(values, _PROTOCOL))  # at a third of the price
+        return
+    shown = values
+    if any(map(pages.is_large, values.values())):
+        shown = _with_pages(values, namespace, packing)
+    _Pickler(packing, shown, namespace).dump(shown)
+
+
+def _with_pages(
+    values: Mapping[str, Any], namespace: Mapping[str, Any], packing: Packing
+) -> dict[str, Any]:
+    """``values`` with what is pickled in pages replaced."""
+    made: dict[int, pages.Paged] = {}
+    result = dict(values)
+    for name in values:  # not `items`, which holds a reference of its own: see `is_only_in`
+        value = values[name]
+        if not pages.is_large(value):
+            continue
+        key = identity(value)
+        if key in made:
+            result[name] = made[key]
+        elif pages.is_only_in(value, values, result, namespace):
+            result[name] = made[key] = pages.page_container(value, packing, _class_of_page)
+    return result
 
 
 def loads(
-    data: bytes, namespace: dict[str, Any], codes: list[CodeType] | None = None
+    data: bytes | bytearray,
+    namespace: dict[str, Any],
+    codes: list[CodeType] | None = None,
+    parts: PartBytes | None = None,
 ) -> dict[str, Any]:
-    """Unpickle the values, by name, that `dumps` wrote; functions of the notebook get
+    """Unpickle the values, by name, that `dump` wrote; functions of the notebook get
     ``namespace`` as globals, and their code is added to ``codes``.
 
     Unpickling runs code: verify where ``data`` comes from before.
     """
-    loading = _Loading(namespace, [] if codes is None else codes)
+    loading = _Loading(namespace, [] if codes is None else codes, parts)
     before = _loading.stack
     _loading.stack = (*before, loading)
     try:
-        values: dict[str, Any] = pickle.loads(data)  # noqa: S301 - the caller has verified its origin
+        values: dict[str, Any] = pickle.loads(  # noqa: S301 - the caller has verified its origin
+            data, buffers=None if parts is None else parts.outside()
+        )
         wanted = {identity(value) for value in values.values()}
         for cls, state in loading.older:
             if identity(cls) in wanted:  # it was saved for its own sake, not along with others

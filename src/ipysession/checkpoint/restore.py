@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from ipysession.checkpoint import hidden
 from ipysession.checkpoint.load import load_group
 from ipysession.checkpoint.plan import Action, NamePlan, Plan, ReplayPolicy, plan_replay, walk
+from ipysession.checkpoint.preview import type_name
 from ipysession.checkpoint.replay import replay_cell
-from ipysession.checkpoint.saver import type_name
 from ipysession.model import Outcome
 
 if TYPE_CHECKING:

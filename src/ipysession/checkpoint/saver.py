@@ -1,30 +1,74 @@
-"""Saving after a step: what it bound or may have changed, group by group, within a budget."""
+"""Saving after a step: what it bound or may have changed, group by group. What is small is saved
+at once; the rest is left over for idle time (`idle`), which packs and compares the same way.
+"""
 
 from __future__ import annotations
 
-import base64
 import logging
 import time
+import weakref
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipysession.checkpoint import hidden, pickling
-from ipysession.checkpoint.groups import co_variable_groups, is_plain, rough_size
+from ipysession.checkpoint.groups import is_plain, needs_kernel_thread, quick_groups, rough_size
+from ipysession.checkpoint.pieces import BudgetExceededError, Packing, Pieces, until
+from ipysession.checkpoint.preview import preview, type_name
 from ipysession.lineage import is_internal
-from ipysession.log.blobs import blob_name
 from ipysession.model.payloads import CheckpointSaved, SavedGroup, SkippedGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from ipysession.log import Blobs
-
-INLINE_BYTES = 4096
-"""A pickle up to this size stands in the record itself: no file, no sync."""
 
 _logger = logging.getLogger(__name__)
 
 _PLAIN_NAMES = frozenset({"*plain*"})
-_STATE_NAMES = frozenset({"*state*"})
+
+WAITS = "it waits for the kernel to be idle"
+"""Why a name is skipped that idle time will save."""
+
+_LIGHT_BYTES = 64 * 1024
+"""A group that seems larger is left for idle time."""
+
+_LIGHT_SECONDS = 0.001
+"""So is one that took longer the last time."""
+
+_OWN_THREAD_SECONDS = 0.02
+"""How long a cell waits for objects that only the kernel's own thread may pickle."""
+
+_STATE_SECONDS = 1.0
+"""Random states are small: values that overran their budget do not take them along."""
+
+_SEEN_THROUGH = frozenset(
+    {
+        "__main__", "array", "builtins", "collections", "dataclasses", "datetime", "decimal",
+        "enum", "fractions", "functools", "numpy", "operator", "pathlib", "random", "re", "string",
+        "types", "uuid",
+    }
+)  # fmt: skip
+"""Modules whose objects show at no cost how much they hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What saving may cost. Seconds and bytes."""
+
+    seconds: float = 0.003
+    """In a step's own time."""
+    share: float = 0.05
+    """Of the time that cells ran, where the kernel is never idle."""
+    patience: float = 0.02
+    """How long a cell that begins waits for the thread to let go."""
+    settle: float = 0.1
+    """The kernel counts as idle this long after a cell."""
+    alone: float = 60.0
+    """For one group while nobody waits for it."""
+    max_bytes: int = 1 << 34
+    """Of one group."""
+    min_free: int = 256 << 20
+    """Of the disk, left to others."""
 
 
 class _State(NamedTuple):
@@ -34,35 +78,74 @@ class _State(NamedTuple):
     cwd: str | None
 
 
-class PickledGroup(NamedTuple):
-    """A group as bytes, on its way into the store."""
+@dataclass(slots=True)
+class Packed:
+    """A group on the disk, on its way into the log."""
 
-    types: dict[str, str]
-    """Each name's type, in words."""
-    data: bytes
-    digest: str
-    seconds: float
+    names: frozenset[str]
+    group: SavedGroup
+    fingerprint: bytes
+    by_name: dict[str, bytes]
+    """Each name's own fingerprint, where that was cheap."""
+    blobs: list[str]
+    written: int
+    stream: bytes
+    """The pickle, where it is small and all there is; empty otherwise."""
+    kinds: set[type]
+    """Types that were not pickled by Python's own code alone."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What is known of a checkpoint so far."""
+
+    groups: list[SavedGroup] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    skipped: list[SkippedGroup] = field(default_factory=list)
+    blobs: list[str] = field(default_factory=list)
+    written: int = 0
 
 
 class Checkpointer:
-    """Saves values into one session's blobs. ``seconds`` is the budget per step; a step that
-    ran long may take ``share`` of its own duration instead. ``max_bytes`` bounds one group.
-    """
+    """Saves values into one session's blobs. ``redact`` takes secrets out of previews."""
 
-    def __init__(self, blobs: Blobs, *, seconds: float, share: float, max_bytes: int) -> None:
-        self._blobs = blobs
-        self._seconds = seconds
-        self._share = share
-        self._max_bytes = max_bytes
+    def __init__(
+        self,
+        blobs: Blobs,
+        limits: Limits | None = None,
+        *,
+        redact: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        self.limits = Limits() if limits is None else limits
+        self.pieces = Pieces(blobs, min_free=self.limits.min_free)
+        self._redact = redact
         self._group_of: dict[str, frozenset[str]] = {}
         # What the log says already, and what it will say once the latest record is in it.
-        self._digests: dict[frozenset[str], str] = {}
-        self._new_digests: dict[frozenset[str], str] = {}
+        self._digests: dict[frozenset[str], bytes] = {}
+        self._by_name: dict[str, bytes] = {}
+        self._key_of: dict[str, frozenset[str]] = {}
+        self._fresh: list[Packed] = []
+        self._step = 0
         self._state = self._new_state = _State({}, None)
+        self._seconds: dict[str, float] = {}
+        """How long each name's group took the last time."""
+        self.proven: weakref.WeakSet[type] = weakref.WeakSet()
+        """Types of which an object was loaded again and was what it had been."""
+        self._bad: weakref.WeakSet[type] = weakref.WeakSet()
+        """Types of which an object did not come back."""
+        self.unproven: list[tuple[int, Packed]] = []
+        """Groups whose types are not proven, and their step: idle time loads them for a test."""
         self.touched: set[str] = set()
         """The names that the latest step may have changed or deleted."""
-        self.left_over: list[list[str]] = []
-        """The groups that did not fit into its budget."""
+        self.left_over: list[str] = []
+        """Its names that wait for idle time."""
+        self.saved_bytes: dict[str, int] = {}
+        """Names whose newest value is in the log, and the size of their group."""
+        self.skipped: dict[str, str] = {}
+        """Names whose newest value is not, and why."""
+        self.written = 0
+        """Bytes of blobs written in this run."""
 
     def after_step(
         self,
@@ -72,77 +155,94 @@ class Checkpointer:
         bound: Collection[str],
         reachable: Collection[str],
         deleted: Collection[str],
-        duration: float,
         execution_count: int | None,
     ) -> tuple[CheckpointSaved | None, list[str]]:
-        """Save what the step bound or may have changed. Returns the record to append, or None
-        where there is nothing to say, and the blobs that must become durable with it. Call
-        `appended` when the record is in the log.
+        """Save what the step bound or may have changed, as far as it is small. Returns the record
+        to append, or None where there is nothing to say, and the blobs that must become durable
+        with it. Call `appended` when the record is in the log.
         """
         started = time.perf_counter()
-        self._new_digests.clear()
-        deadline = started + max(self._seconds, self._share * duration)
+        self._fresh.clear()
+        self._step = step
         for name in deleted:
             self._forget(name)
         candidates = self._candidates(namespace, bound, reachable)
-        plain = sorted(name for name in candidates if is_plain(namespace[name]))
-        groups = co_variable_groups(sorted(candidates - set(plain)), namespace)
-        saved: list[SavedGroup] = []
-        unchanged: list[str] = []
-        skipped: list[SkippedGroup] = []
-        blobs: list[str] = []
-        left_over: list[list[str]] = []
-        work = [(_PLAIN_NAMES, plain)] if plain else []
-        # The small ones first: a large one must not use up the budget of all others.
-        work += sorted(
-            ((group, sorted(group)) for group in groups),
-            key=lambda item: (sum(rough_size(namespace[name]) for name in item[1]), item[1]),
-        )
-        for key, names in work:
+        told = Told()
+        plain = [name for name in candidates if is_plain(namespace[name])]
+        small = sorted(name for name in plain if rough_size(namespace[name]) <= _LIGHT_BYTES)
+        groups, left_over = self._small_groups(candidates.difference(plain), namespace)
+        left_over += [name for name in plain if name not in small]
+        if small:
+            groups.insert(0, small)
+        deadline = started + self.limits.seconds
+        for names in groups:
+            own = needs_kernel_thread(namespace[name] for name in names)
+            limit = max(deadline, time.perf_counter() + _OWN_THREAD_SECONDS) if own else deadline
+            key = _PLAIN_NAMES if names is small else frozenset(names)
             for name in names:
-                self._group_of[name] = frozenset(names) if key is not _PLAIN_NAMES else key
-            values = {name: namespace[name] for name in names}
+                if key is _PLAIN_NAMES:
+                    self._group_of.pop(name, None)
+                else:
+                    self._group_of[name] = key
             try:
-                group = self._save(key, values, namespace, deadline, blobs)
-            except pickling.BudgetExceededError as error:
-                self._digests.pop(key, None)
-                skipped.append(SkippedGroup(names=names, reason=str(error)))
-                left_over.append(names)
-                continue
-            except Exception as error:  # noqa: BLE001 - a value's own reducers may raise anything
-                self._digests.pop(key, None)
-                skipped.append(SkippedGroup(names=names, reason=_reason(error)))
-                continue
-            if group is None:
-                unchanged.extend(names)
+                packed = self.save(names, namespace, bound, until(limit), told)
+            except (BudgetExceededError, RuntimeError):  # or a thread changes it
+                self.expect(names, self.limits.alone)
+                left_over += names
             else:
-                saved.append(group)
-        self.touched, self.left_over = candidates.union(deleted), left_over
-        random, state = self._random_states(namespace, blobs)
+                self._fresh += [] if packed is None else [packed]
+        for name in left_over:
+            # What waits counts as one group until idle time has had a look.
+            self._group_of[name] = frozenset(left_over)
+        if left_over:
+            told.skipped.append(SkippedGroup(names=sorted(left_over), reason=WAITS))
+        self.touched, self.left_over = candidates.union(deleted), sorted(left_over)
+        random, state = self._random_states(namespace, told)
         cwd = hidden.working_directory()
         moved = cwd != self._state.cwd
         self._new_state = _State(random, cwd)
-        if not (saved or unchanged or skipped or deleted or state or moved):
+        self.count(told)
+        if not (told.groups or told.unchanged or told.skipped or deleted or state or moved):
             return None, []
         record = CheckpointSaved(
             step=step,
-            groups=saved,
-            unchanged=sorted(unchanged),
-            skipped=skipped,
+            groups=told.groups,
+            changed=sorted(told.changed),
+            unchanged=sorted(told.unchanged),
+            skipped=told.skipped,
             deleted=sorted(deleted),
             state=state,
             cwd=cwd if moved else None,
             execution_count=execution_count,
+            written=told.written or None,
             seconds=time.perf_counter() - started,
         )
-        return record, blobs
+        return record, told.blobs
 
     def appended(self) -> None:
         """The record of the last `after_step` is in the log. Until then nothing in it counts as
         saved: a step whose saving was interrupted is saved anew.
         """
-        self._digests.update(self._new_digests)
+        for packed in self._fresh:
+            self.is_saved(packed, self._step)
+        self._fresh.clear()
         self._state = self._new_state
+
+    def is_saved(self, packed: Packed, step: int) -> None:
+        """The record that names this group is in the log, for this step."""
+        key = _PLAIN_NAMES if packed.group.plain else packed.names
+        for name in packed.names:
+            before = self._key_of.get(name)
+            if before is not None and before != key:
+                # What was saved with other partners is not the newest any more.
+                self._digests.pop(before, None)
+            self._key_of[name] = key
+            self._by_name.pop(name, None)
+        if key is not _PLAIN_NAMES:
+            self._digests[key] = packed.fingerprint
+        self._by_name.update(packed.by_name)
+        if packed.stream and not all(kind in self.proven for kind in packed.kinds):
+            self.unproven.append((step, packed))
 
     def adopt(self, groups: Collection[Collection[str]]) -> None:
         """After a resume: these names were restored together and may share objects."""
@@ -150,13 +250,27 @@ class Checkpointer:
             for name in group:
                 self._group_of[name] = frozenset(group)
 
+    def regroup(self, groups: Collection[Collection[str]]) -> None:
+        """Idle time has had a look at names that waited: these groups share nothing."""
+        self.adopt(groups)
+
     def _forget(self, name: str) -> None:
-        group = self._group_of.pop(name, None)
-        if group is not None:
-            self._digests.pop(group, None)
+        self._group_of.pop(name, None)
+        self._unsaved(name)
+        for known in (self._by_name, self._seconds, self.saved_bytes, self.skipped):
+            known.pop(name, None)
+
+    def _unsaved(self, name: str) -> None:
+        """What the log says of it is not its value any more, and will not be again."""
+        self._digests.pop(self._key_of.pop(name, frozenset()), None)
+
+    def expect(self, names: Collection[str], seconds: float) -> None:
+        """Saving this group takes at least so long."""
+        for name in names:
+            self._seconds[name] = max(seconds, self._seconds.get(name, 0.0))
 
     def _candidates(
-        self, namespace: dict[str, Any], bound: Collection[str], reachable: Collection[str]
+        self, namespace: Mapping[str, Any], bound: Collection[str], reachable: Collection[str]
     ) -> set[str]:
         candidates = {name for name in bound if name in namespace and not is_internal(name)}
         for name in reachable:
@@ -168,12 +282,38 @@ class Checkpointer:
         for name in tuple(candidates):
             partners = self._group_of.get(name, frozenset()) - {name}
             candidates.update(
-                other for other in partners if other in namespace and not is_plain(namespace[other])
+                other
+                for other in partners
+                if other in namespace and (other in self.skipped or not is_plain(namespace[other]))
             )
         return candidates
 
+    def _small_groups(
+        self, names: Collection[str], namespace: Mapping[str, Any]
+    ) -> tuple[list[list[str]], list[str]]:
+        """The groups that can be saved at once, and the names that had better wait."""
+        if not names:
+            return [], []
+        heavy = [name for name in names if not self._is_light(name, namespace[name])]
+        if heavy and len(heavy) == len(names):
+            return [], heavy
+        found = quick_groups(sorted(names), namespace)
+        if found is None:
+            return [], list(names)
+        groups = sorted(map(sorted, found))
+        waits = [group for group in groups if not set(heavy).isdisjoint(group)]
+        return [group for group in groups if group not in waits], [n for g in waits for n in g]
+
+    def _is_light(self, name: str, value: Any) -> bool:
+        known = self._seconds.get(name)
+        if needs_kernel_thread((value,)):
+            return known is None or known < _OWN_THREAD_SECONDS
+        if rough_size(value) > _LIGHT_BYTES or (known is not None and known > _LIGHT_SECONDS):
+            return False
+        return known is not None or type(value).__module__.partition(".")[0] in _SEEN_THROUGH
+
     def _random_states(
-        self, namespace: dict[str, Any], blobs: list[str]
+        self, namespace: dict[str, Any], told: Told
     ) -> tuple[dict[str, Any], SavedGroup | None]:
         """The states of random generators, and they saved where they are not as they were: to
         compare them costs less than to pickle them.
@@ -182,99 +322,167 @@ class Checkpointer:
             states = hidden.read_random_states()
             if states == self._state.random:
                 return states, None
-            # Small, and always saved: values that overran their budget do not take it along.
-            later = time.perf_counter() + 1.0
-            return states, self._save(_STATE_NAMES, states, namespace, later, blobs)
+            gate = until(time.perf_counter() + _STATE_SECONDS)
+            packed = self.pack(states, namespace, gate, is_state=True)
         except Exception as error:  # noqa: BLE001 - they must not take the values along, either
-            _logger.warning("random states were not saved: %s", _reason(error))
+            _logger.warning("random states were not saved: %s", why_not(error))
             return {}, None
+        told.blobs += self.pieces.unsynced(packed.blobs)
+        told.written += packed.written
+        return states, packed.group
 
-    def pickle_group(
+    # -- one group, in any thread --------------------------------------------------------
+
+    def save(
+        self,
+        names: Collection[str],
+        namespace: dict[str, Any],
+        bound: Collection[str],
+        gate: Callable[[], None],
+        told: Told,
+    ) -> Packed | None:
+        """Pack one group and tell what became of it. Nothing counts as saved before `is_saved`.
+        Returns None where the log holds the same already, or the group cannot be saved.
+
+        Raises BudgetExceededError where the gate does; any other failure is told.
+        """
+        values = {name: namespace[name] for name in sorted(names)}
+        try:
+            packed = self.pack(values, namespace, gate)
+            bad = next((kind for kind in packed.kinds if kind in self._bad), None)
+            if bad is not None:
+                message = f"a {bad.__name__} loads as something else"
+                raise TypeError(message)  # noqa: TRY301 - told below, like any other
+        except (BudgetExceededError, RuntimeError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a value's own reducers may raise anything
+            for name in names:
+                self._unsaved(name)
+            told.skipped.append(SkippedGroup(names=sorted(names), reason=why_not(error)))
+            return None
+        for name in names:
+            self._seconds[name] = packed.group.seconds
+        told.written += packed.written
+        self._compare(packed, bound, told)
+        if not packed.group.plain and self._digests.get(packed.names) == packed.fingerprint:
+            return None
+        told.groups.append(packed.group)
+        told.blobs += self.pieces.unsynced(packed.blobs)
+        return packed
+
+    def _compare(self, packed: Packed, bound: Collection[str], told: Told) -> None:
+        """Which of the names differ from before the step?"""
+        for name in packed.names:
+            before, now = self._by_name.get(name), packed.by_name.get(name)
+            if before is not None and now is not None:
+                (told.unchanged if before == now else told.changed).append(name)
+            elif packed.fingerprint == self._digests.get(packed.names):
+                told.unchanged.append(name)
+            elif name in bound:
+                told.changed.append(name)
+
+    def pack(
         self,
         values: dict[str, Any],
         namespace: dict[str, Any],
+        gate: Callable[[], None],
         *,
-        deadline: float,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> PickledGroup:
-        """Pickle a group and hash it; nothing counts as saved yet. Safe in any thread.
+        is_state: bool = False,
+    ) -> Packed:
+        """Pickle a group into pieces. Safe in any thread.
 
-        Raises BudgetExceededError past ``deadline`` or when ``stop`` says so, and whatever the
-        values' own reducers raise.
+        Raises BudgetExceededError where ``gate`` does or the group is too large, OSError where
+        the disk refuses, and whatever the values' own reducers raise.
         """
         started = time.perf_counter()
-        chunks = pickling.dumps(
-            values,
-            namespace,
-            seconds=deadline - started,
-            max_bytes=self._max_bytes,
-            stop=stop,
-        )
-        data = b"".join(chunks)
-        types = {name: type_name(value) for name, value in values.items()}
-        return PickledGroup(types, data, blob_name(data), time.perf_counter() - started)
-
-    def store(self, pickled: PickledGroup) -> tuple[SavedGroup, list[str]]:
-        """Write a group's bytes; nothing counts as saved yet. Safe in any thread.
-
-        Returns what a record says of it, and the blobs that must become durable with that.
-        """
-        blobs: list[str] = []
-        return self._stored(pickled, blobs), blobs
-
-    def saved_late(self, pickled: PickledGroup) -> None:
-        """The record of a group that was left over is in the log."""
-        self._digests[frozenset(pickled.types)] = pickled.digest
-
-    def _save(
-        self,
-        key: frozenset[str],
-        values: dict[str, Any],
-        namespace: dict[str, Any],
-        deadline: float,
-        blobs: list[str],
-    ) -> SavedGroup | None:
-        """Pickle a group; None where the bytes are those that were saved before."""
-        pickled = self.pickle_group(values, namespace, deadline=deadline)
-        if key is not _PLAIN_NAMES and key is not _STATE_NAMES:
-            if self._digests.get(key) == pickled.digest:
-                return None
-            self._new_digests[key] = pickled.digest
-        return self._stored(pickled, blobs, plain=key is _PLAIN_NAMES)
-
-    def _stored(
-        self, pickled: PickledGroup, blobs: list[str], *, plain: bool = False
-    ) -> SavedGroup:
-        inline = blob = None
-        if len(pickled.data) <= INLINE_BYTES:
-            inline = base64.b64encode(pickled.data).decode("ascii")
-        else:
-            blob = self._blobs.put(pickled.data, sync=False)
-            blobs.append(blob)
-        return SavedGroup(
-            names=sorted(pickled.types),
-            size=len(pickled.data),
-            inline=inline,
-            blob=blob,
-            types=pickled.types,
+        packing = Packing(gate, self.pieces, self.limits.max_bytes)
+        pickling.dump(values, namespace, packing)
+        fingerprint = packing.fingerprint()
+        plain = not is_state and all(map(is_plain, values.values()))
+        by_name: dict[str, bytes] = {}
+        if not (plain or is_state):
+            if len(values) == 1:
+                by_name = dict.fromkeys(values, fingerprint)
+            elif packing.is_small:
+                by_name = {name: self._alone(name, values, namespace, gate) for name in values}
+        is_testable = not packing.numbered and packing.size <= _LIGHT_BYTES
+        group = SavedGroup(
+            names=sorted(values),
+            types={name: type_name(value) for name, value in values.items()},
+            previews={}
+            if is_state
+            else {name: preview(value, self._redact) for name, value in values.items()},
             plain=plain,
-            seconds=pickled.seconds,
+            **packing.fields(),
+            seconds=time.perf_counter() - started,
+        )
+        return Packed(
+            frozenset(values),
+            group,
+            fingerprint,
+            by_name,
+            packing.blobs,
+            packing.written,
+            packing.stream() if is_testable else b"",
+            packing.kinds,
         )
 
+    @staticmethod
+    def _alone(
+        name: str, values: dict[str, Any], namespace: dict[str, Any], gate: Callable[[], None]
+    ) -> bytes:
+        """The fingerprint of one name of a group."""
+        alone = Packing(gate)
+        pickling.dump({name: values[name]}, namespace, alone)
+        return alone.fingerprint()
 
-def type_name(value: Any) -> str:
-    """A value's type as people say it: ``list``, ``pandas.DataFrame``."""
-    kind = type(value)
-    return (
-        kind.__name__
-        if kind.__module__ in {"builtins", "__main__"}
-        else (f"{kind.__module__.partition('.')[0]}.{kind.__name__}")
-    )
+    def fingerprint(
+        self, names: Collection[str], namespace: dict[str, Any], gate: Callable[[], None]
+    ) -> bytes:
+        """The fingerprint that a group has now. Raises as `pack`."""
+        packing = Packing(gate, max_bytes=self.limits.max_bytes)
+        pickling.dump({name: namespace[name] for name in sorted(names)}, namespace, packing)
+        return packing.fingerprint()
+
+    def holds(self, packed: Packed) -> bool:
+        """Is this group what the log says last of its names?"""
+        return all(self._by_name.get(name) == packed.by_name.get(name) for name in packed.names)
+
+    def distrust(self, packed: Packed) -> None:
+        """What was saved of this group is not what it was: it does not count as saved."""
+        for name in packed.names:
+            self._unsaved(name)
+            self._by_name.pop(name, None)
+            self.saved_bytes.pop(name, None)
+        suspects = [kind for kind in packed.kinds if kind not in self.proven]
+        if len(suspects) == 1:
+            self._bad.add(suspects[0])
+
+    def count(self, told: Told) -> None:
+        """Remember, for `status`, what was told."""
+        self.written += told.written
+        for group in told.groups:
+            for name in group.names:
+                self.saved_bytes[name] = group.size
+                self.skipped.pop(name, None)
+        for name in told.unchanged:
+            self.skipped.pop(name, None)
+        for skipped in told.skipped:
+            self.skipped.update(dict.fromkeys(skipped.names, skipped.reason))
+
+    def estimate(self, names: Collection[str], namespace: Mapping[str, Any]) -> float:
+        """About how many seconds saving a group takes."""
+        known = [self._seconds[name] for name in names if name in self._seconds]
+        size = sum(rough_size(namespace[name]) for name in names if name in namespace)
+        return max(known, default=0.0) if len(known) == len(names) else size / 200e6 + 0.005
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, pickling.BudgetExceededError):
+def why_not(error: Exception) -> str:
+    """Why a value could not be saved, in words."""
+    if isinstance(error, BudgetExceededError):
         return str(error)
     if isinstance(error, OSError):
         return f"the disk refused it: {error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return "there was not enough memory to pickle it"
     return f"it cannot be pickled: {type(error).__name__}: {error}"[:300]

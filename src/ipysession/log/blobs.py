@@ -14,12 +14,23 @@ from ipysession.model import encoding
 from ipysession.model.encoding import BlobRef
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 PART_LIMIT = 256 * 1024
 """A payload part above this many bytes goes to a blob."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+_PACKED = ".zst"
+"""Ends the name of a file that holds its blob as one zstd frame."""
+
+_PROBE_BYTES = 16 * 1024
+_WORTH = 0.85
+"""What a probe must shrink to for a blob to be compressed."""
+
+_UNPACKED_LIMIT = 1 << 30
+"""Bytes that a packed file may stand for; ours stand for some MiB at most."""
 
 
 def blob_name(data: bytes | memoryview) -> str:
@@ -31,6 +42,28 @@ def _flat(data: bytes | memoryview) -> bytes | memoryview:
     """The bytes, whatever the shape of the array that they lie in."""
     view = memoryview(data)
     return view.cast("B") if view.nbytes else b""
+
+
+def pack(data: bytes | memoryview) -> bytes | memoryview:
+    """``data`` as one zstd frame, or itself where a probe says that this would save little."""
+    from ipysession.log.zstd import zstd
+
+    probe = data if len(data) <= _PROBE_BYTES else data[:_PROBE_BYTES]
+    if len(zstd.compress(probe, 1)) > _WORTH * len(probe):
+        return data
+    packed = zstd.compress(data, 1)
+    return packed if len(packed) < len(data) else data
+
+
+def _unpack(data: bytes, path: Path) -> bytes:
+    from ipysession.log.zstd import zstd
+
+    try:
+        unpacked = zstd.ZstdDecompressor().decompress(data, max_length=_UNPACKED_LIMIT)
+    except zstd.ZstdError as error:
+        message = f"the blob {path} is damaged: {error}"
+        raise BlobDamaged(message) from error
+    return bytes(unpacked)
 
 
 class Blobs:
@@ -63,17 +96,71 @@ class Blobs:
             if sync:
                 self.sync(name)
             return name
+        self._make_folders(path)
+        files.replace(path, data, sync=sync)
+        return name
+
+    def put_packed(self, data: bytes | memoryview) -> tuple[str, int]:
+        """Store ``data``, compressed where a probe says that it pays. Not durable before `sync`.
+
+        Returns its name and the bytes written: 0 where it was there, undamaged.
+        """
+        data = _flat(data)
+        name = blob_name(data)
+        path = self._path(name)
+        if self._is_whole(path, name) or self._packed_is_whole(name):
+            return name, 0
+        self._make_folders(path)
+        stored = pack(data)
+        if stored is not data:
+            path = path.with_name(path.name + _PACKED)
+        files.replace(path, stored, sync=False)
+        return name, len(stored)
+
+    def _make_folders(self, path: Path) -> None:
         for folder in (self.folder, path.parent):
             if not folder.is_dir():
                 files.make_private_folder(folder)
-        files.replace(path, data, sync=sync)
-        return name
+
+    def _packed_is_whole(self, name: str) -> bool:
+        path = self._path(name)
+        if not path.with_name(path.name + _PACKED).exists():
+            return False
+        try:
+            self.get(name)
+        except (BlobMissing, BlobDamaged):
+            return False
+        return True
+
+    def _existing(self, name: str) -> Path:
+        """The file that holds a blob: as it is, or packed. It may be missing."""
+        path = self._path(name)
+        packed = path.with_name(path.name + _PACKED)
+        return path if path.exists() or not packed.exists() else packed
+
+    def sync_all(self, names: Iterable[str]) -> Iterator[None]:
+        """Make stored blobs durable, as `sync` does for each; a folder is synced once. Yields
+        after each, so that the caller may pause.
+        """
+        folders: dict[Path, str] = {}
+        for name in names:
+            path = self._existing(name)
+            try:
+                with files.open_regular(path) as stream:
+                    files.sync_data(stream.fileno())
+            except OSError:
+                self.sync(name)  # writes it anew
+            folders[path.parent] = name
+            yield
+        for folder in folders:
+            files.sync_folder(folder)
+            yield
 
     def sync(self, name: str) -> None:
         """Make a stored blob durable. Raises OSError where the disk refuses. A blob that is
         missing or damaged is passed over: that is told when it is read.
         """
-        path = self._path(name)
+        path = self._existing(name)
         try:
             with files.open_regular(path) as stream:
                 files.sync_data(stream.fileno())
@@ -81,17 +168,20 @@ class Blobs:
         except OSError:
             # After a failed sync the system may count the pages as written: write them anew.
             with contextlib.suppress(BlobMissing, BlobDamaged):
-                files.replace(path, self.get(name))
+                data = self.get(name)
+                files.replace(path, data if path.suffix != _PACKED else pack(data))
 
     def get(self, name: str) -> bytes:
         """The bytes of a blob, verified. Raises BlobMissing or BlobDamaged."""
-        path = self._path(name)
+        path = self._existing(name)
         try:
             with files.open_regular(path) as stream:
                 data = stream.read()
         except OSError as error:
             message = f"the blob {name} is missing from {self.folder}: {error.strerror or error}"
             raise BlobMissing(message) from error
+        if path.suffix == _PACKED:
+            data = _unpack(data, path)
         if blob_name(data) != name:
             message = f"the blob {path} is damaged: its content does not hash to its name"
             raise BlobDamaged(message)

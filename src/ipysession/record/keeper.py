@@ -16,7 +16,7 @@ import IPython
 
 import ipysession
 from ipysession.checkpoint.idle import IdleSaver
-from ipysession.checkpoint.saver import Checkpointer
+from ipysession.checkpoint.saver import Checkpointer, Limits
 from ipysession.errors import InvalidTransition, NotRecording
 from ipysession.log import SyncPolicy
 from ipysession.model import Outcome, SessionState
@@ -59,6 +59,7 @@ class SessionKeeper:
         self._outbox = Outbox(self.redactor, self.notices, lambda: self.writer)
         self._checkpointer: Checkpointer | None = None
         self._idle: IdleSaver | None = None
+        self._told_of_no_room = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = set(threading.enumerate())
         """Those that run before any of the user's."""
@@ -107,15 +108,27 @@ class SessionKeeper:
             )
         )
         self.store.make_current(writer.id)
+        settings = self.settings
         self._checkpointer = Checkpointer(
             writer.blobs,
-            seconds=self.settings.save_seconds,
-            share=self.settings.save_share,
-            max_bytes=self.settings.save_max_bytes,
+            Limits(
+                seconds=settings.save_seconds,
+                share=settings.save_share,
+                patience=settings.save_patience_seconds,
+                settle=settings.save_settle_seconds,
+                alone=settings.save_alone_seconds,
+                max_bytes=settings.save_max_bytes,
+                min_free=settings.save_min_free_bytes,
+            ),
+            redact=lambda text: self.redactor.text(text)[0],
         )
-        if self.settings.save_when_idle:
+        if settings.save_when_idle:
             self._idle = IdleSaver(
-                self._checkpointer, self.shell.user_ns, writer.append, self._others_run
+                self._checkpointer,
+                self.shell.user_ns,
+                writer.append,
+                self._others_run,
+                self._refused_to_save,
             )
         self.writer = writer
 
@@ -270,14 +283,25 @@ class SessionKeeper:
             bound=changes.bound,
             reachable=changes.reachable,
             deleted=changes.deleted,
-            duration=duration,
             execution_count=execution_count,
         )
         if record is not None:
             writer.append(record, blobs=blobs)
             checkpointer.appended()
         if self._idle is not None:
-            self._idle.step_saved(step, checkpointer.touched, checkpointer.left_over)
+            self._idle.step_saved(
+                step, checkpointer.touched, checkpointer.left_over, changes.bound, duration
+            )
+
+    def _refused_to_save(self, what: str) -> None:
+        """There is too little room for a value. Told once; recording goes on."""
+        if self._told_of_no_room:
+            return
+        self._told_of_no_room = True
+        self.notices.tell_at_end(
+            f"ipysession: not saved: {what}. It would be replayed after a restart. Recording goes "
+            "on; %session status tells what is saved.",
+        )
 
     def _others_run(self) -> bool:
         """Do threads of the user's, or tasks made in cells, go on while the kernel is idle?"""

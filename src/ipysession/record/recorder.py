@@ -6,6 +6,7 @@ error is told once, and recording goes on.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from pathlib import Path
@@ -99,7 +100,7 @@ class Recorder(SessionKeeper):
             python = cells.transformed_source(self.shell, info)
             stack.append(None)
             if self._idle is not None and depth == 1:
-                self._idle.cell_begins()
+                self._idle.cell_begins(functools.partial(self._reach, python))
             if depth > 1 or self.paused or cells.is_about_sessions(python):
                 return
             step = OpenStep(info, self._tap.cell_key(), python)
@@ -110,6 +111,14 @@ class Recorder(SessionKeeper):
         with self._outbox.lock:
             self._begin(self._session(), step)
         step.began = time.perf_counter()
+
+    def _reach(self, python: str | None) -> frozenset[str] | None:
+        """The names that a cell may change, None for all: asked where values are being saved."""
+        if python is None or cells.is_about_sessions(python):
+            return None
+        names = cell_names(python)
+        reachable, unbounded = reachable_names(names.reads | names.bound, self.shell.user_ns)
+        return None if unbounded or names.unbounded else reachable | names.deleted
 
     def _begin(self, writer: SessionWriter, step: OpenStep) -> None:
         if not step.number:

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ipysession.errors import SessionError
-from ipysession.live import LiveSessions, offer
 from ipysession.magics import SessionMagics, complete_session
+from ipysession.offers import offer, resumable
 from ipysession.preferences import OfferResume, load_preferences
 from ipysession.record.recorder import Recorder
 from ipysession.settings import Recording, SessionStore
@@ -40,8 +40,7 @@ def load(shell: Any, *, quiet: bool = False) -> None:
         return
     store = SessionStore(parent=shell).open()
     recorder = Recorder(shell, store, Recording(parent=shell))
-    sessions = LiveSessions(recorder)
-    magics = SessionMagics(shell, sessions)
+    magics = SessionMagics(shell, recorder)
     shell.register_magics(magics)
     shell.set_hook("complete_command", complete_session, str_key="%session")
     shell.set_hook("complete_command", complete_session, str_key="session")
@@ -53,15 +52,15 @@ def load(shell: Any, *, quiet: bool = False) -> None:
     _loaded[id(shell)] = _Loaded(recorder, magics, at_exit)
     recorder.attach()
     if not quiet:
-        print(_greeting(sessions))  # noqa: T201 - the extension's one line to the user
+        print(_greeting(recorder))  # noqa: T201 - the extension's one line to the user
 
 
-def _greeting(sessions: LiveSessions) -> str:
+def _greeting(recorder: Recorder) -> str:
     lines = ["Recording · %session for status"]
     asked = load_preferences().offer_resume is not OfferResume.NEVER
-    if asked and sessions.recorder.settings.offer_resume:
+    if asked and recorder.settings.offer_resume:
         try:
-            earlier = sessions.resumable()
+            earlier = resumable(recorder.store, recorder.shell.user_ns)
         except SessionError as error:
             lines.append(f"The store cannot be used: {error}")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError as IPythonUsageError
@@ -17,6 +18,7 @@ from ipysession.verbs import VERBS, HelpShown, parse, verb_named
 
 if TYPE_CHECKING:
     from ipysession.live import LiveSessions
+    from ipysession.record.recorder import Recorder
 
 _PROGRAM = "%session"
 _PROGRESS_SECONDS = 0.5
@@ -86,9 +88,16 @@ class _Progress:
 class SessionMagics(Magics):
     """The ``%session`` magic."""
 
-    def __init__(self, shell: Any, sessions: LiveSessions) -> None:
+    def __init__(self, shell: Any, recorder: Recorder) -> None:
         super().__init__(shell)
-        self.sessions = sessions
+        self._recorder = recorder
+
+    @cached_property
+    def sessions(self) -> LiveSessions:
+        """The verbs. Imported when one is asked for: ``%load_ext`` need not wait for them."""
+        from ipysession.live import LiveSessions
+
+        return LiveSessions(self._recorder)
 
     @line_magic
     def session(self, line: str) -> None:

@@ -4,9 +4,9 @@
 own session. Each part is a file of its own.
 """
 
-from ipysession.live.kernel import offer
 from ipysession.live.recording import Recording
 from ipysession.live.resuming import Resuming
+from ipysession.offers import offer
 
 __all__ = ["LiveSessions", "offer"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ipysession.documents import summary_document
-from ipysession.live.kernel import KernelSessions, offer
+from ipysession.live.kernel import KernelSessions
+from ipysession.offers import offer
 from ipysession.report import Report, Table, duration
 
 

@@ -6,10 +6,11 @@ Nothing here touches a file, IPython or tornado.
 from ipysession.model.fold import SummaryFold, fold
 from ipysession.model.records import FORMAT_VERSION, Record
 from ipysession.model.session import Note, Run, Session, Step, Summary, Transition
-from ipysession.model.state import Outcome, SessionState
+from ipysession.model.state import RESUMABLE, Outcome, SessionState
 
 __all__ = [
     "FORMAT_VERSION",
+    "RESUMABLE",
     "Note",
     "Outcome",
     "Record",

@@ -15,7 +15,10 @@ class Frozen(BaseModel):
     rewritten, so passing over them loses nothing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+    # Validators are built at first use: `%load_ext` would wait for forty of them.
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", ser_json_inf_nan="constants", defer_build=True
+    )
 
     @classmethod
     def trusted(cls, fields: dict[str, Any]) -> Self:

@@ -37,6 +37,9 @@ class Outcome(StrEnum):
     """The kernel ended inside the cell."""
 
 
+RESUMABLE = frozenset({SessionState.PAUSED, SessionState.INTERRUPTED})
+"""What a session is that a kernel can go on in."""
+
 ARROWS: dict[SessionState, frozenset[SessionState]] = {
     SessionState.CREATED: frozenset({SessionState.RUNNING}),
     SessionState.RUNNING: frozenset(

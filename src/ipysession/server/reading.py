@@ -10,10 +10,10 @@ from tornado import web
 
 from ipysession.documents import summary_document
 from ipysession.errors import StepNotFound
+from ipysession.model import RESUMABLE
 from ipysession.server import requests as r
 from ipysession.server.base import RESOURCE, Handler
 from ipysession.server.openapi import openapi_document
-from ipysession.sessions import RESUMABLE
 from ipysession.sessions.browsing import graph_document, one_step, steps_page, variables
 from ipysession.sessions.versions import diff_document, history_document
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from ipysession.sessions.browsing import BrowsingVerbs
 from ipysession.sessions.changing import ChangingVerbs
 from ipysession.sessions.exporting import ExportingVerbs
-from ipysession.sessions.finding import MAX_PAGE, RESUMABLE, Page, Sort
+from ipysession.sessions.finding import MAX_PAGE, Page, Sort
 from ipysession.sessions.reading import ReadingVerbs
 from ipysession.sessions.settling import SettlingVerbs
 
-__all__ = ["MAX_PAGE", "RESUMABLE", "Page", "Sessions", "Sort"]
+__all__ = ["MAX_PAGE", "Page", "Sessions", "Sort"]
 
 
 class Sessions(ReadingVerbs, BrowsingVerbs, ExportingVerbs, ChangingVerbs, SettlingVerbs):

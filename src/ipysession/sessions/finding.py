@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from ipysession.store import Reading, SessionWriter
     from ipysession.store.index import Listed
 
-RESUMABLE = frozenset({SessionState.PAUSED, SessionState.INTERRUPTED})
-"""States from which a session can be resumed."""
-
 MAX_PAGE = 1000
 """Sessions that one page of a listing holds at most."""
 

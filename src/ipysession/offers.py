@@ -1,0 +1,54 @@
+"""The earlier session that a kernel could resume, and the sentence that offers it. Apart from the
+verbs, because ``%load_ext`` waits for it and need not wait for them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ipysession.model import RESUMABLE, SessionState
+from ipysession.record import cells
+from ipysession.report import ago
+
+if TYPE_CHECKING:
+    from ipysession.model import Summary
+    from ipysession.store import Store
+
+_LOOK_BACK = 50
+"""So many of the newest sessions are looked at for one that can be resumed."""
+
+
+def resumable(store: Store, user_ns: dict[str, Any], own: str | None = None) -> Summary | None:
+    """The newest session of the notebook that ``user_ns`` belongs to, if it can be resumed here,
+    or None. ``own`` is passed over.
+
+    Where no notebook is known: the newest of the same kind of frontend in this folder.
+    """
+    notebook = cells.notebook_path(user_ns)
+    key = store.key()
+    for session_id in reversed(store.ids()[-_LOOK_BACK:]):
+        if session_id == own:
+            continue
+        summary = store.folder(session_id).summary(key)
+        if notebook is not None:
+            fits = summary.notebook == notebook
+        else:
+            fits = summary.notebook is None and summary.cwd == os.getcwd()  # noqa: PTH109
+        if fits:
+            return summary if summary.state in RESUMABLE and summary.steps else None
+    return None
+
+
+def offer(summary: Summary) -> str:
+    """The sentence that offers to bring an earlier session back."""
+    how = (
+        "ended when its kernel died"
+        if summary.state is SessionState.INTERRUPTED or "died" in summary.reason
+        else "ended"
+    )
+    steps = f"{summary.steps} step{'' if summary.steps == 1 else 's'}"
+    return (
+        f"An earlier session of this notebook {how}, {steps}, {ago(summary.age)}. "
+        "Bring it back: %session resume"
+    )

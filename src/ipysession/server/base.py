@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
@@ -134,7 +135,10 @@ def _in_words(error: ValidationError) -> str:
     said = []
     for item in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
         where = ".".join(str(part) for part in item["loc"])[:80] or "the body"
-        text = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        text = item["msg"].removeprefix("Value error, ")
+        # pydantic's words begin with what the value is: "String should …", "Extra inputs are …".
+        text = re.sub(r"^(Input|String|List|Value) should", "should", text)
+        text = re.sub(r"^Extra inputs are not permitted", "is no member of it", text)
         said.append(f"{where} {text[:1].lower()}{text[1:]}")
     return "; ".join(said)
 

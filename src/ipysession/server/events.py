@@ -19,7 +19,7 @@ from ipysession.errors import SessionError
 from ipysession.server.base import RESOURCE, Handler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
     from ipysession.store import Store
 
@@ -45,15 +45,22 @@ class Events:
         self._store = store
         self._listeners: set[asyncio.Queue[str | None]] = set()
         self._watcher: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
+        """The watcher knows what was there when it began."""
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[asyncio.Queue[str | None]]:
-        """A queue of events as they go over the wire; None says that there will be no more."""
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[asyncio.Queue[str | None]]:
+        """A queue of events as they go over the wire; None says that there will be no more.
+
+        Every change after it is there will be told.
+        """
         queue: asyncio.Queue[str | None] = asyncio.Queue()
         self._listeners.add(queue)
         if self._watcher is None or self._watcher.done():
+            self._looked.clear()
             self._watcher = asyncio.create_task(self._watch())
         try:
+            await self._looked.wait()
             yield queue
         finally:
             self._listeners.discard(queue)
@@ -72,6 +79,7 @@ class Events:
 
     async def _watch(self) -> None:
         known = await self._stamps()
+        self._looked.set()
         while True:
             began = time.monotonic()
             found = await self._stamps()
@@ -112,16 +120,17 @@ class EventsHandler(Handler):
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")  # nginx would keep it back
-        with self.rooms.events.listening() as queue, contextlib.suppress(StreamClosedError):
+        async with self.rooms.events.listening() as queue:
             self._queue = queue
             text: str | None = "retry: 2000\n: listening\n\n"
-            while text is not None:
-                self.write(text)
-                await self.flush()
-                try:
-                    text = await asyncio.wait_for(queue.get(), HEARTBEAT_SECONDS)
-                except TimeoutError:
-                    text = ": still there\n\n"
+            with contextlib.suppress(StreamClosedError):
+                while text is not None:
+                    self.write(text)
+                    await self.flush()
+                    try:
+                        text = await asyncio.wait_for(queue.get(), HEARTBEAT_SECONDS)
+                    except TimeoutError:
+                        text = ": still there\n\n"
 
     def on_connection_close(self) -> None:
         """The client went."""

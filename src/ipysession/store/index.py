@@ -139,7 +139,10 @@ class Index:
         """
         with self._lock:
             self._load()
-            return dict(self._look())
+            return {
+                name: stamp if isinstance(stamp, int) or stamp.alive else stamp.changed
+                for name, stamp in self._look()
+            }
 
     def with_source(self, text: str) -> set[str]:
         """The ids of the sessions with ``text`` in a step's source; case does not matter."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,19 @@ ANSWER_MIME = "application/vnd.ipysession.answer+json"
 
 _LOOK_SECONDS = 1.0
 """So often we look whether the kernel still lives while it works."""
+
+
+_PATIENCE_SECONDS = 1.0
+"""A kernel that is busy for this long runs a cell; else it only has not said yet that it ended."""
+
+
+async def _becomes_free(kernel: Any) -> bool:
+    give_up = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+    while getattr(kernel, "execution_state", None) == "busy":
+        if asyncio.get_running_loop().time() > give_up:
+            return False
+        await asyncio.sleep(0.05)
+    return True
 
 
 class KernelRunner:
@@ -42,7 +56,7 @@ class KernelRunner:
             message = f"this server runs no kernel {kernel_id}; start the notebook's kernel first"
             raise KernelNotFound(message)
         kernel = manager.get_kernel(kernel_id)
-        if getattr(kernel, "execution_state", None) == "busy":
+        if not await _becomes_free(kernel):
             message = (
                 "the kernel runs a cell just now; wait until it has ended, or interrupt it, and "
                 "try again"

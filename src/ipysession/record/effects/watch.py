@@ -105,14 +105,14 @@ def _fall_silent() -> None:
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    step = _heard
-    if step is None:
+    # First what most events are: of no meaning here. A loop that calls id() raises one each time.
+    if event not in HANDLERS:
         return
-    handle = HANDLERS.get(event)
-    if handle is None or here.silent:
+    step = _heard
+    if step is None or here.silent:
         return
     try:
         if here.silent is not None or not is_silent():
-            handle(here.step or step, args)
+            HANDLERS[event](here.step or step, args)
     except Exception:  # noqa: BLE001, S110  # whatever leaves a hook stops what the user does
         pass

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint.plan import Action, Plan
 from ipysession.errors import BlobDamaged, BlobMissing
-from ipysession.model import payloads as p
 from ipysession.model.outputs import fold_outputs
 from ipysession.report import Report, Table, byte_size, duration, first_line
 
@@ -80,20 +79,6 @@ def output_text(output: dict[str, Any]) -> str:
     plain = str(data.get("text/plain", ""))
     others = [mime for mime in data if mime != "text/plain"]
     return plain + (f"  [{', '.join(others)}]" if others else "")
-
-
-def untrusted_steps(reading: Reading) -> frozenset[int]:
-    """Steps whose checkpoint records were not provably written by this user.
-
-    The session must have been read with ``verify``; without a key none is trusted.
-    """
-    unproven = reading.contents.unproven
-    return frozenset(
-        record.payload.step
-        for record in reading.contents.records
-        if isinstance(record.payload, p.CheckpointSaved)
-        and (unproven is None or record.seq in unproven)
-    )
 
 
 def plan_report(session: Session, plan: Plan, differences: Sequence[Difference]) -> Report:

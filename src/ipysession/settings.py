@@ -78,6 +78,14 @@ class Recording(Configurable):
     digest_seconds = Float(
         0.2, help="Seconds per step for the digests of files that the step read or wrote."
     ).tag(config=True)
+    restore_at_once_seconds = Float(
+        0.15,
+        help="""Seconds that a resume may take for small values; what is large, or does not fit,
+        comes before the first cell that can reach it, and the rest while no cell runs.""",
+    ).tag(config=True)
+    restore_when_idle = Bool(
+        True, help="What waits after a resume is brought by a thread while no cell runs."
+    ).tag(config=True)
     offer_resume = Bool(
         True, help="Tell of an earlier session of this notebook that can be resumed."
     ).tag(config=True)

@@ -130,6 +130,10 @@ VERBS: tuple[Verb, ...] = (
         ),
         kernel=True,
     ),
+    Verb("restore", "bring variables that wait, and make those again that could not be loaded",
+         lambda s, a: s.restore(a.name, replay=a.replay),
+         (_argument("name", nargs="*", metavar="NAME", help="default: all that wait"), _REPLAY),
+         kernel=True, takes_session=False),
     Verb("resume-plan", "what a resume would do, without doing it",
          lambda s, a: s.resume_plan(a.session, replay=a.replay), (_SESSION, _REPLAY)),
     Verb(

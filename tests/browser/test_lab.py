@@ -65,12 +65,9 @@ def test_a_killed_kernel_comes_back_and_the_export_runs(page, lab):
     expect(resumed.locator(".ipysession").last).to_contain_text("Resumed")
     table = resumed.locator(".ipysession table").last
     back = dict(zip(column(table, 1), column(table, 2), strict=True))
-    assert {name: back[name] for name in ("pd", "flights", "delays", "worst")} == {
-        "pd": "restored",
-        "flights": "restored",
-        "delays": "restored",
-        "worst": "restored",
-    }
+    # What brings a library along waits until a cell asks for it.
+    assert {back[name] for name in ("pd", "flights", "delays")} == {"waiting"}
+    assert back["worst"] == "restored"
     expect(resumed).to_contain_text("The kernel died in step 5")
     expect(notebook.run('f"{worst} {len(flights)} {delays[worst]}"')).to_contain_text("B 5 25.5")
     notebook.run(LONG.format(seconds=0.1), at=fit)

@@ -1,10 +1,18 @@
 """What a resume will do, per name, decided from the log alone."""
 
-from ipysession.checkpoint.plan import Action, ReplayPolicy, make_plan, slice_for
+from ipysession.checkpoint.plan import Action, ReplayPolicy, make_plan
 from ipysession.model import payloads as p
 from ipysession.model.fold import fold
 from ipysession.model.provenance import Environment, FileUse
 from ipysession.model.records import Record
+
+
+def inputs(plan):
+    """What each replayed step is given: names, and the step after which they were saved."""
+    return {
+        step.number: [(name, load.step) for load in step.inputs for name in load.wanted]
+        for step in plan.steps
+    }
 
 
 class Script:
@@ -22,7 +30,12 @@ class Script:
         self.steps += 1
         number = self.steps
         self.payloads.append(
-            p.StepStarted(step=number, source=f"cell {number}", execution_count=number)
+            p.StepStarted(
+                step=number,
+                source=f"cell {number}",
+                execution_count=number,
+                parent=more.get("parent"),
+            )
         )
         if more.get("died"):
             return self
@@ -47,7 +60,11 @@ class Script:
                     step=number,
                     groups=[
                         p.SavedGroup(
-                            names=n.split("="), size=10, inline="", plain=bool(more.get("plain"))
+                            names=n.split("="),
+                            size=more.get("size", 10),
+                            inline=None if more.get("blob") else "",
+                            blob=more.get("blob"),
+                            plain=bool(more.get("plain")),
                         )
                         for n in saved
                     ],
@@ -83,28 +100,27 @@ def test_what_was_saved_last_is_loaded():
 
 
 def test_what_was_not_saved_is_replayed_with_all_that_it_rests_on():
-    """The slice goes back through everything that made it, and no further."""
-    script = (
-        Script().step(["a"]).step(["noise"]).step(["b"], ["a"]).step(["c"], ["b"], skipped=["c"])
-    )
-    plan = make_plan(script.session())
+    """The slice goes back through what made it, to what can be loaded, and no further."""
+    script = Script().step(["a"]).step(["noise"]).step(["b"], ["a"], skipped=["b"], unchanged=["a"])
+    plan = make_plan(script.step(["c"], ["b"], skipped=["c"], unchanged=["b"]).session())
     assert actions(plan)["c"] is Action.REPLAY
-    assert plan.replays == (1, 3, 4)
-    assert plan.seconds == 3.0
+    assert plan.replays == (3, 4)
+    assert inputs(plan) == {3: [("a", 1)], 4: []}
+    assert plan.seconds == 2.0
 
 
 def test_a_name_that_a_later_step_may_have_changed_unsaved_is_not_loaded_stale():
     """An older value is never passed off as the newest."""
     session = Script().step(["x"]).step(["r"], ["x"], skipped=["x"]).session()
     plan = make_plan(session)
-    assert actions(plan)["x"] is Action.REPLAY
-    assert plan.replays == (1, 2)
+    assert actions(plan) == {"r": Action.LOAD, "x": Action.REPLAY}
+    assert inputs(plan) == {2: [("x", 1)]}
 
 
 def test_a_step_that_found_its_reads_unchanged_is_no_part_of_the_slice():
     """A look at a value is not a change of it."""
-    script = Script().step(["x"]).step([], ["x"], unchanged=["x"]).step([], ["x"], skipped=["x"])
-    assert make_plan(script.session()).replays == (1, 3)
+    script = Script().step(["x"], skipped=["x"]).step([], ["x"], unchanged=["x"])
+    assert make_plan(script.step([], ["x"], skipped=["x"]).session()).replays == (1, 3)
 
 
 def test_the_step_that_the_kernel_died_in_does_not_count():
@@ -175,10 +191,91 @@ def test_checkpoints_that_cannot_be_verified_are_not_unpickled():
     assert not plan.trusted
 
 
-def test_a_slice_keeps_in_place_changes_and_re_runs():
+def test_in_place_changes_that_were_not_saved_are_replayed_each():
     """Two appends are two steps."""
-    script = Script().step(["n"]).step([], ["n"]).step([], ["n"]).step(["m"], ["n"], skipped=["m"])
-    assert [step.number for step in slice_for(script.session(), "m", 4)] == [1, 2, 3, 4]
+    script = Script().step(["n"]).step([], ["n"], skipped=["n"]).step([], ["n"], skipped=["n"])
+    plan = make_plan(script.step(["m"], ["n"], skipped=["m"]).session())
+    assert plan.replays == (2, 3, 4), "what was saved after step 1 is loaded"
+    assert inputs(plan) == {2: [("n", 1)], 3: [], 4: []}
+
+
+def test_a_replay_finds_its_inputs_as_they_were_before_it():
+    """Not as they are at the end, and nothing that made them is replayed."""
+    script = Script().step(["n"]).step(["g"], ["n"], skipped=["g"]).step(["n"])
+    script.step([], ["g", "n"], skipped=["g"], unchanged=["n"])
+    plan = make_plan(script.session())
+    assert plan.replays == (2, 4)
+    assert inputs(plan) == {2: [("n", 1)], 4: [("n", 3)]}
+    assert {load.step for load in plan.loads} == {3}
+
+
+def test_a_group_that_cannot_be_loaded_is_planned_around():
+    """Its names are made again, from what can be loaded."""
+    session = Script().step(["a"]).step(["b"], ["a"], unchanged=["a"]).session()
+    plan = make_plan(session, broken={(2, ("b",))})
+    assert actions(plan) == {"a": Action.LOAD, "b": Action.REPLAY}
+    assert plan.replays == (2,)
+    assert inputs(plan) == {2: [("a", 1)]}
+    assert "cannot be loaded" in plan.names[1].reason
+
+
+def test_a_step_whose_own_record_is_not_proven_is_not_replayed():
+    """What somebody else wrote into the log must not run."""
+    session = Script().step(["x"], skipped=["x"]).session()
+    plan = make_plan(session, unproven={1})
+    assert actions(plan)["x"] is Action.GIVE_UP
+    assert "nothing proves" in plan.names[0].reason
+
+
+def test_the_plan_for_an_earlier_step_knows_nothing_of_later_ones():
+    """Going back."""
+    session = Script().step(["x"]).step(["x", "y"]).session()
+    plan = make_plan(session, head=1)
+    assert {item.name: item.step for item in plan.names} == {"x": 1}
+    assert plan.head == 1
+    assert make_plan(session, head=0).names == ()
+    assert plan.execution_count == 3, "numbers of cells are not given out twice"
+
+
+def test_what_was_saved_in_a_branch_that_was_left_is_not_in_the_state():
+    """Only the path to where the session stands counts."""
+    script = Script().step(["x"]).step(["y"])
+    script.payloads.append(p.SessionMoved(step=1, left=2))
+    session = script.step(["z"], parent=1).session()
+    assert set(actions(make_plan(session))) == {"x", "z"}
+    assert set(actions(make_plan(session, head=2))) == {"x", "y"}
+
+
+def test_what_a_replay_made_belongs_to_the_step_that_the_session_stood_on():
+    """So it is loaded the next time, also when the user worked on from there."""
+    script = Script().step(["g"], skipped=["g"])
+    script.payloads += [
+        p.StepStarted(step=2, source="cell 1", parent=1, replay_of=1),
+        p.StepFinished(step=2, outcome="ok", duration=1.0),
+        p.CheckpointSaved(step=2, groups=[p.SavedGroup(names=["g"], size=1, inline="")]),
+    ]
+    script.steps = 2
+    session = script.step(["x"], parent=1).session()
+    assert actions(make_plan(session)) == {"g": Action.LOAD, "x": Action.LOAD}
+
+
+def test_what_is_no_longer_kept_is_replayed():
+    """Its blobs may be gone; what stands in the record itself is there for ever."""
+    script = Script().step(["x"], blob="0" * 64).step(["y"])
+    script.payloads.append(p.CheckpointsDropped(steps=[1, 2]))
+    plan = make_plan(script.session())
+    assert actions(plan) == {"x": Action.REPLAY, "y": Action.LOAD}
+
+
+def test_a_huge_value_that_is_made_in_no_time_is_made_again():
+    """Loading 30 GB of zeros takes longer than making them."""
+    script = Script().step(["x"], size=30_000_000_000)
+    assert actions(make_plan(script.session())) == {"x": Action.REPLAY}
+    read = [FileUse(path="/in.csv", action="read")]
+    script = Script().step(["x"], size=30_000_000_000, files=read)
+    assert actions(make_plan(script.session())) == {"x": Action.LOAD}, "the file may be another"
+    plan = make_plan(Script().step(["x"], size=30_000_000_000).session(), replay=ReplayPolicy.NONE)
+    assert actions(plan) == {"x": Action.LOAD}
 
 
 def test_what_cannot_change_stays_as_it_was_when_a_step_only_reads_it():
@@ -189,7 +286,7 @@ def test_what_cannot_change_stays_as_it_was_when_a_step_only_reads_it():
     script.step(["y"], ["x"], skipped=["y"])
     plan = make_plan(script.session())
     assert actions(plan) == {"x": Action.LOAD, "y": Action.REPLAY}
-    assert plan.replays == (1, 3), "what only read x made nothing of y"
+    assert plan.replays == (3,), "what only read x made nothing of y"
 
 
 def test_what_an_unsaved_step_did_to_a_name_it_did_to_all_that_share_its_object():
@@ -197,20 +294,19 @@ def test_what_an_unsaved_step_did_to_a_name_it_did_to_all_that_share_its_object(
     script = Script().step(["a", "b"], saved=["a=b"]).step([], ["b"], no_checkpoint=True)
     plan = make_plan(script.session())
     assert actions(plan) == {"a": Action.REPLAY, "b": Action.REPLAY}
-    assert plan.replays == (1, 2)
+    assert plan.replays == (2,)
+    assert inputs(plan) == {2: [("a", 1), ("b", 1)]}, "together, as one object"
 
 
 def test_a_slice_follows_an_object_through_all_of_its_names():
     """``total`` rests on ``a``, which was changed by the name ``b``."""
-    script = Script().step(["a", "b"], saved=["a=b"]).step([], ["b"], saved=["a=b"])
-    script.step(["total"], ["a"], skipped=["total"])
-    assert [step.number for step in slice_for(script.session(), "total", 3)] == [1, 2, 3]
     script = Script().step(["a", "b"], saved=["a=b"]).step([], ["b"], skipped=["a", "b"])
     script.step(["total"], ["a"], skipped=["total"])
-    assert [step.number for step in slice_for(script.session(), "total", 3)] == [1, 2, 3]
+    assert make_plan(script.session()).replays == (2, 3)
 
 
 def test_a_slice_needs_what_its_steps_delete():
     """`del n; gone = 'n'` raises where there is no n."""
-    session = Script().step(["n"]).step(["other"]).step(["gone"], deleted=["n"]).session()
-    assert [step.number for step in slice_for(session, "gone", 3)] == [1, 3]
+    script = Script().step(["n"]).step(["other"])
+    plan = make_plan(script.step(["gone"], skipped=["gone"], deleted=["n"]).session())
+    assert inputs(plan) == {3: [("n", 1)]}

@@ -416,6 +416,13 @@ class Kernel:
         reply = client.complete(code, reply=True, timeout=20)
         return [str(match) for match in reply["content"]["matches"]]
 
+    def inspect(self, code: str) -> str:
+        """What Shift-Tab shows at the end of ``code``, as text."""
+        client = self.wait()._client
+        assert client is not None
+        reply = client.inspect(code, reply=True, timeout=20)
+        return str(reply["content"]["data"].get("text/plain", ""))
+
     # -- life and death ----------------------------------------------------------------
 
     @property

@@ -38,7 +38,9 @@ def die_and_resume(kernel, extra=""):
     kernel.kill()
     kernel.restart()
     kernel.ok(LOAD)
-    return json.loads(kernel.ok(f"{RESUME} --json {extra}").stdout)
+    said = json.loads(kernel.ok(f"{RESUME} --json {extra}").stdout)
+    # What waits comes before a cell needs it; which names do depends on what is imported.
+    return {**said, "restored": [*said["restored"], *said["waiting"]]}
 
 
 def rest(kernel):
@@ -219,7 +221,7 @@ def test_a_completed_session_is_refused_with_the_way_out(kernel):
 
 
 def test_a_tampered_log_is_not_unpickled(kernel, home):
-    """Values of records that this user's key did not sign are replayed, not loaded."""
+    """Nothing that this user's key did not sign is unpickled or run."""
     kernel.ok("x = [1, 2, 3]")
     kernel.ok("y = 5")
     kernel.kill()
@@ -227,9 +229,10 @@ def test_a_tampered_log_is_not_unpickled(kernel, home):
     home.key.write_bytes(b"k" * 32)
     kernel.restart()
     kernel.ok(LOAD)
-    said = json.loads(kernel.ok(f"{RESUME} --json").stdout)
-    assert said["restored"] == []
-    assert {"x", "y"} <= set(said["replayed"])
+    answer = kernel.run(RESUME)
+    assert "not recorded with your key" in answer.stderr
+    assert "--trust" in answer.stderr
+    assert kernel.run("x").error.startswith("NameError")
 
 
 def test_a_damaged_blob_costs_only_its_own_names(kernel, home):
@@ -246,8 +249,13 @@ def test_a_damaged_blob_costs_only_its_own_names(kernel, home):
     kernel.restart()
     kernel.ok(LOAD)
     said = json.loads(kernel.ok(f"{RESUME} --json").stdout)
-    assert "small" in said["restored"]
-    assert "big" in said["replayed"]
+    assert said["restored"] == ["small"]
+    assert said["waiting"] == ["big"]
+    assert kernel.ok("small").result == "1", "a cell that does not need it is not troubled"
+    answer = kernel.run("len(big)")
+    assert answer.error == "NameError: name 'big' is not defined"
+    assert "%session restore big" in answer.text
+    assert json.loads(kernel.ok("%session restore big --json").stdout)["replayed"] == ["big"]
     assert kernel.ok("len(big), big[-1]").result == "(20000, 19999)"
 
 
@@ -313,7 +321,8 @@ def test_what_is_left_at_an_orderly_end_is_saved_then(home, kernel):
         slow.restart()
         slow.ok(LOAD)
         said = json.loads(slow.ok(f"{RESUME} --json").stdout)
-        assert "items" in said["restored"]
+        assert said["waiting"] == ["items"]
+        assert slow.ok("len(items)").result == "100000"
 
 
 def test_the_plan_does_nothing(kernel):
@@ -340,6 +349,57 @@ def test_a_second_death_after_a_resume_keeps_everything(kernel):
     kernel.ok("a.append(1)")
     die_and_resume(kernel)
     assert kernel.ok("len(b), a is b").result == "(5001, True)"
+
+
+def test_names_that_wait_are_never_shown_as_missing(kernel, home):
+    """Cells, silent ones, magics, completion, inspection, expressions: all find what they ask."""
+    kernel.ok("import collections as co\nbig = [1, 2]; alias = big\n7")
+    kernel.ok("def total(): return len(more)\nmore = {'a': 1}; silent = [1]; shown = [[2]]")
+    kernel.ok("from types import SimpleNamespace as S\nthing = S(inner=1); other = S(deep=2)")
+    kernel.ok("unread = [3]; asked = [4]; text = [5]; doomed = [6]")
+    kernel.kill()
+    held_back = ["--Recording.restore_when_idle=False", "--Recording.restore_at_once_seconds=0"]
+    with Kernel(home, arguments=held_back) as late:
+        late.ok(LOAD)
+        said = json.loads(late.ok(f"{RESUME} --json").stdout)
+        assert said["restored"] == []
+        assert {"co", "big", "alias", "more", "total", "thing", "_2"} <= set(said["waiting"])
+
+        def waits(*names):
+            status = json.loads(late.ok("%session status --json").stdout)
+            return set(names) <= set(status["waiting_to_be_loaded"])
+
+        assert waits(*said["waiting"]), "looking at the session brings nothing"
+        assert late.ok("1 + 1").result == "2"
+        assert waits(*said["waiting"]), "nor does a cell that needs nothing"
+        assert late.ok("alias is big").result == "True"
+        assert not waits("big")
+        assert late.ok("total()").result == "1", "what a function reads comes with it"
+        assert late.ok("Out[2], co.__name__").result == "(7, 'collections')"
+        assert "unread" in late.complete("unr")
+        assert waits("unread"), "to offer its name takes no value"
+        assert "inner" in late.complete("thing.in")
+        assert "[[2]]" in late.inspect("shown")
+        assert late.evaluate("asked[0]") == 4
+        late.run("kept = silent[0]", silent=True)
+        assert late.ok("kept").result == "1"
+        late.ok("del doomed")
+        assert late.run("doomed").error.startswith("NameError")
+        late.ok("text = 'mine'")
+        assert late.ok("text").result == "'mine'"
+        assert waits("unread", "other")
+        late.kill()
+    with Kernel(home) as again:
+        # The kernel died while names waited: they are where they were.
+        again.ok(LOAD)
+        assert json.loads(again.ok(f"{RESUME} --json").stdout)["lost"] == {}
+        assert again.ok("unread, other.deep, text, big is alias").result == "([3], 2, 'mine', True)"
+        assert again.run("doomed").error.startswith("NameError")
+        listed = again.ok("%who").stdout.split()
+        assert {"unread", "other", "total", "co"} <= set(listed)
+        assert again.ok("get_ipython().object_inspect_mime.__self__ is get_ipython()").result == (
+            "True"
+        ), "no hook of ours is left when nothing waits"
 
 
 def test_lazily_made_lambda_and_closures_keep_their_state(kernel):

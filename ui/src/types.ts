@@ -179,6 +179,7 @@ export interface Resumed {
   session: string;
   said: string;
   restored: string[];
+  waiting: string[];
   replayed: string[];
   lost: Record<string, string>;
   notes: string[];

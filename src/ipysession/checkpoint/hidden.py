@@ -53,3 +53,16 @@ def working_directory() -> str | None:
         return os.getcwd()  # noqa: PTH109 - text is what is recorded
     except OSError:
         return None
+
+
+def enter_folder(path: str | None) -> str:
+    """Make ``path`` the working directory, where it is known and another one. Returns what is
+    wrong where it cannot be entered.
+    """
+    if path is None or path == working_directory():
+        return ""
+    try:
+        os.chdir(path)
+    except OSError as error:
+        return f"the working directory {path} could not be entered: {error.strerror}"
+    return ""

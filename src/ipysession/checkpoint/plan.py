@@ -1,28 +1,40 @@
-"""What a resume will do, per name: load, replay, or give up with the reason.
+"""What a resume or checkout will do, per name: load, replay, or give up with the reason.
 
-First version: a value that was saved after the last step that may have changed it is
-loaded; any other is made again by replaying, in order, every step that bound or may have
-changed it or what it rests on. Imports no IPython, runs nothing, unpickles nothing.
+A value that was saved is loaded, unless to make it again is much cheaper; any other is made
+again by the smallest slice of steps, each of which finds its inputs as they were before it.
+Imports no IPython, runs nothing, unpickles nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ipysession.lineage import is_internal
-from ipysession.model import Outcome
-from ipysession.model.payloads import CheckpointSaved, SavedGroup
+from ipysession.checkpoint.course import Course
+from ipysession.checkpoint.slices import Load, ReplayStep, Slices
+from ipysession.model import Outcome, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
+    from ipysession.checkpoint.course import GroupKey
     from ipysession.model import Session, Step
+    from ipysession.model.payloads import SavedGroup
 
+__all__ = ["Action", "Blocked", "Load", "NamePlan", "Plan", "ReplayPolicy", "make_plan"]
 
 _REDACTED = "[redacted:"
 """Stands in a source where a secret was taken out: what would run is not what ran."""
+
+_LOAD_SPEED = 300e6
+"""Bytes per second that loading is reckoned with."""
+
+_LONG_LOAD = 5.0
+"""Seconds that a load must take before replaying in its place is considered."""
+
+_CHEAPER = 10.0
+"""How many times faster the replay must be: what was saved is the truth, a replay a good copy."""
 
 
 class ReplayPolicy(StrEnum):
@@ -52,7 +64,7 @@ class NamePlan:
     """The step that the value comes from."""
     type: str = ""
     size: int | None = None
-    """Bytes of the pickle that the value is part of."""
+    """Bytes of the group that the value is part of."""
     reason: str = ""
     replays: tuple[int, ...] = ()
     """The steps to replay for it, in order."""
@@ -68,28 +80,21 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """One saved group to load, and which of its names are wanted from it."""
-
-    step: int
-    group: SavedGroup
-    wanted: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a resume will do."""
 
     names: tuple[NamePlan, ...]
     loads: tuple[Load, ...]
-    """Groups to load, oldest first: a later definition of a class wins."""
-    replays: tuple[int, ...]
+    """Groups to load, oldest first."""
+    steps: tuple[ReplayStep, ...]
+    """Steps to replay, in order."""
     blocked: tuple[Blocked, ...]
     seconds: float
     """How long the replayed steps took when they ran first."""
     bytes: int
     died_in: int | None
-    last_step: int
+    head: int
+    """The step that the session will stand on; 0 is the beginning."""
     execution_count: int
     """The count that the next cell gets."""
     cwd: str | None
@@ -98,259 +103,145 @@ class Plan:
     """The last step after which anything was saved, random states and folder among it."""
     trusted: bool
     """False where values were left alone because the log cannot be verified."""
+    course: Course
 
-
-@dataclass(slots=True)
-class _Status:
-    """Where the newest value of a name is, while the log is walked."""
-
-    step: int
-    group: SavedGroup | None = None
-    reason: str = ""
-    partners: Sequence[str] = ()
-    """The names that may share an object with it, as far as the log tells; itself among them."""
-
-
-@dataclass(slots=True)
-class _Walk:
-    latest: dict[str, _Status] = field(default_factory=dict)
-    before: dict[str, _Status] = field(default_factory=dict)
-    """Where the value was saved of a name that was skipped since."""
-    changed: dict[int, set[str]] = field(default_factory=dict)
-    """The names that each step bound, deleted or may have changed."""
-    saved_step: int = 0
-    """The last step after which anything was saved."""
-    state: SavedGroup | None = None
-    cwd: str | None = None
-    execution_count: int = 1
-
-    def take(self, step: Step, saved: CheckpointSaved | None, *, trusted: bool) -> None:
-        """What the step did to names."""
-        if step.store_history and step.execution_count is not None:
-            self.execution_count = max(self.execution_count, step.execution_count + 1)
-        provenance = step.provenance
-        touched = self._touched(step, saved)
-        self.changed[step.number] = touched.union(provenance.deleted)
-        for name in provenance.deleted:
-            self.latest.pop(name, None)
-        if saved is not None:
-            self._saved(step.number, saved, trusted=trusted)
-            return
-        # There was nothing to save, or the kernel died before it was: who can tell?
-        for name in touched:
-            if not is_internal(name):
-                before = self.latest.get(name)
-                self.latest[name] = _Status(
-                    step.number,
-                    reason="nothing was saved after its step",
-                    partners=() if before is None else before.partners,
-                )
-
-    def _touched(self, step: Step, saved: CheckpointSaved | None) -> set[str]:
-        """The names that the step bound, or whose values it may have changed."""
-        touched = set(step.provenance.bound)
-        unchanged: Sequence[str] = ()
-        if saved is not None:
-            unchanged = saved.unchanged
-            for group in saved.groups:
-                if not group.plain:
-                    touched.update(group.names)
-            for skipped in saved.skipped:
-                touched.update(skipped.names)
-        for name in step.provenance.reads:
-            status = self.latest.get(name)
-            if status is None or name in unchanged:
-                continue
-            if status.group is None or not status.group.plain:
-                touched.add(name)
-                # What the step did to one, it did to those that share an object with it.
-                touched.update(
-                    other
-                    for other in status.partners
-                    if other in self.latest and self.latest[other].partners is status.partners
-                )
-        return touched
-
-    def take_late(self, step: int, saved: CheckpointSaved, *, trusted: bool) -> None:
-        """What idle time found out of names that the step's own record skipped."""
-        self._saved(step, saved, trusted=trusted)
-        for name in saved.unchanged:
-            before = self.before.get(name)
-            if before is not None:  # as it was last saved
-                self.latest[name] = before
-
-    def _saved(self, step: int, saved: CheckpointSaved, *, trusted: bool) -> None:
-        self.saved_step = step
-        if saved.cwd is not None:
-            self.cwd = saved.cwd
-        if saved.state is not None and trusted:
-            self.state = saved.state
-        for skipped in saved.skipped:
-            for name in skipped.names:
-                known = self.latest.get(name)
-                if known is not None and known.group is not None:
-                    self.before[name] = known
-                self.latest[name] = _Status(step, None, skipped.reason, skipped.names)
-        for group in saved.groups:
-            partners = () if group.plain else group.names
-            for name in group.names:
-                self.latest[name] = (
-                    _Status(step, group, partners=partners)
-                    if trusted
-                    else _Status(step, None, "the log's record of it cannot be verified", partners)
-                )
-        for name in saved.deleted:
-            self.latest.pop(name, None)
-
-
-def walk(session: Session, untrusted: Collection[int] = (), *, until: int | None = None) -> _Walk:
-    """Where each name's newest value is after step ``until`` (default: the last one).
-
-    ``untrusted`` are steps whose checkpoint records cannot be verified.
-    """
-    saved: dict[int, list[CheckpointSaved]] = {}
-    for checkpoint in session.checkpoints:
-        saved.setdefault(checkpoint.step, []).append(checkpoint)
-    result = _Walk()
-    for step in session.steps:
-        if until is not None and step.number > until:
-            break
-        if step.outcome in (Outcome.DIED, Outcome.RUNNING):
-            continue  # what it did died with the kernel: the state is that before it
-        trusted = step.number not in untrusted
-        records = saved.get(step.number, [])
-        result.take(step, records[0] if records else None, trusted=trusted)
-        for late in records[1:]:  # what its budget left over, saved while the kernel was idle
-            result.take_late(step.number, late, trusted=trusted)
-    return result
+    @property
+    def replays(self) -> tuple[int, ...]:
+        """The numbers of the steps to replay."""
+        return tuple(step.number for step in self.steps)
 
 
 def make_plan(
     session: Session,
     *,
     untrusted: Collection[int] = (),
+    unproven: Collection[int] = (),
     replay: ReplayPolicy = ReplayPolicy.SAFE,
+    head: int | None = None,
+    broken: Collection[GroupKey] = (),
 ) -> Plan:
-    """Plan the resume of ``session``. ``untrusted`` are steps whose checkpoint records cannot
-    be verified: their values are not loaded.
+    """Plan the way to the state after step ``head`` (default: where ``session`` stands).
+
+    ``untrusted`` are steps whose checkpoint records cannot be verified: their values are not
+    loaded. ``unproven`` are steps whose own records cannot be: they are not replayed.
+    ``broken`` are groups that were found to be unloadable.
     """
-    found = walk(session, untrusted)
-    names: list[NamePlan] = []
-    blocked: dict[int, Blocked] = {}
-    for name, status in sorted(found.latest.items()):
-        if status.group is not None:
-            kind, size = status.group.types.get(name, ""), status.group.size
-            names.append(NamePlan(name, Action.LOAD, status.step, kind, size))
-        else:
-            names.append(
-                plan_replay(
-                    session,
-                    name,
-                    status.step,
-                    status.reason,
-                    policy=replay,
-                    blocked=blocked,
-                    changed=found.changed,
-                )
-            )
-    loads = _loads(found)
-    replays = tuple(sorted({n for plan in names for n in plan.replays}))
-    return Plan(
-        names=tuple(names),
-        loads=loads,
-        replays=replays,
-        blocked=tuple(blocked[number] for number in sorted(blocked)),
-        seconds=sum(session.step(number).duration or 0.0 for number in replays),
-        bytes=sum(load.group.size for load in loads),
-        died_in=_died_in(session),
-        last_step=max((step.number for step in session.steps), default=0),
-        execution_count=found.execution_count,
-        cwd=found.cwd,
-        state=found.state,
-        saved_step=found.saved_step,
-        trusted=not untrusted,
+    course = Course(session, untrusted, head=head, broken=broken)
+    return _Planner(course, Slices(course, head), replay, unproven).plan(
+        tree.head(session) if head is None else head, trusted=not untrusted
     )
 
 
-def _loads(found: _Walk) -> tuple[Load, ...]:
-    wanted: dict[int, tuple[_Status, list[str]]] = {}
-    for name, status in found.latest.items():
-        if status.group is not None:
-            wanted.setdefault(id(status.group), (status, []))[1].append(name)
-    loads = [
-        Load(status.step, status.group, tuple(sorted(names)))
-        for status, names in wanted.values()
-        if status.group is not None
-    ]
-    return tuple(sorted(loads, key=lambda load: load.step))
+class _Planner:
+    def __init__(
+        self, course: Course, slices: Slices, policy: ReplayPolicy, unproven: Collection[int]
+    ) -> None:
+        self._course = course
+        self._session = course.session
+        self._slices = slices
+        self._policy = policy
+        self._unproven = unproven
+        self._blocked: dict[int, Blocked] = {}
+
+    def plan(self, head: int | None, *, trusted: bool) -> Plan:
+        """The whole plan."""
+        names = tuple(self._for_name(name) for name in sorted(self._course.latest))
+        loads = self._slices.loads(
+            [item.name for item in names if item.action is Action.LOAD], self._course.end
+        )
+        wanted = {number for item in names for number in item.replays}
+        steps = tuple(
+            self._slices.step(number)
+            for number in sorted(wanted, key=self._course.position.__getitem__)
+        )
+        return Plan(
+            names=names,
+            loads=tuple(loads),
+            steps=steps,
+            blocked=tuple(self._blocked[number] for number in sorted(self._blocked)),
+            seconds=sum(self._session.step(step.number).duration or 0.0 for step in steps),
+            bytes=sum(load.group.size for load in loads),
+            died_in=_died_in(self._session),
+            head=head or tree.ROOT,
+            execution_count=self._course.execution_count,
+            cwd=self._course.cwd(self._course.end),
+            state=self._course.state(self._course.end),
+            saved_step=self._course.saved_step,
+            trusted=trusted,
+            course=self._course,
+        )
+
+    def _for_name(self, name: str) -> NamePlan:
+        source = self._slices.source(name, self._course.end)
+        status = self._course.latest[name]
+        if source is None or isinstance(source, int) or source.group is None:
+            until = source if isinstance(source, int) else status.step
+            steps = self._slices.slice(name, self._course.end)
+            return self._for_replay(name, until, status.reason, steps)
+        kind, size = source.group.types.get(name, ""), source.group.size
+        if size / _LOAD_SPEED > _LONG_LOAD and len(source.group.names) == 1:
+            steps = self._slices.slice(name, self._course.end, anew=True)
+            if self._is_cheap_and_safe(steps, size / _LOAD_SPEED / _CHEAPER):
+                why = "to make it again is quicker than to load it"
+                return NamePlan(name, Action.REPLAY, source.step, kind, size, why, tuple(steps))
+        return NamePlan(name, Action.LOAD, source.step, kind, size)
+
+    def _is_cheap_and_safe(self, numbers: Sequence[int], seconds: float) -> bool:
+        """May these steps be replayed in place of a load, within ``seconds``?"""
+        steps = [self._session.step(number) for number in numbers]
+        return (
+            bool(steps)
+            and self._policy is not ReplayPolicy.NONE
+            and sum(step.duration or 0.0 for step in steps) < seconds
+            and all(
+                step.outcome is Outcome.OK
+                and not (step.provenance.outside or step.provenance.files or step.redacted)
+                and step.number not in self._unproven
+                for step in steps
+            )
+        )
+
+    def _for_replay(self, name: str, until: int, why: str, steps: Sequence[int]) -> NamePlan:
+        """A name whose value cannot be loaded, ``why``; it stood last after step ``until``."""
+
+        def give_up(reason: str) -> NamePlan:
+            return NamePlan(name, Action.GIVE_UP, until, reason=f"{why}{reason}")
+
+        if self._policy is ReplayPolicy.NONE:
+            return give_up(f"; replaying was ruled out. Run step {until} again")
+        if not steps:
+            return give_up(", and no recorded step made it")
+        chosen = [self._session.step(number) for number in steps]
+        forged = [step for step in chosen if step.number in self._unproven]
+        if forged:
+            return give_up(f", and nothing proves that {_told(forged)} is what you ran")
+        secret = [step for step in chosen if step.redacted and _REDACTED in step.python]
+        for step in secret:
+            self._block(step, ("held a secret, now taken out",))
+        if secret:
+            return give_up(
+                f", and the source of {_told(secret)} held a secret that was not recorded"
+            )
+        if self._policy is ReplayPolicy.SAFE:
+            unsafe = [step for step in chosen if step.provenance.outside]
+            for step in unsafe:
+                self._block(step, step.provenance.outside)
+            if unsafe:
+                told = "; ".join(
+                    f"step {step.number} {step.provenance.outside[0]}" for step in unsafe[:3]
+                )
+                return give_up(f", and making it again would repeat effects: {told}")
+        return NamePlan(name, Action.REPLAY, until, reason=why, replays=tuple(steps))
+
+    def _block(self, step: Step, effects: tuple[str, ...]) -> None:
+        self._blocked[step.number] = Blocked(step.number, step.source, effects)
+
+
+def _told(steps: Sequence[Step]) -> str:
+    return ", ".join(f"step {step.number}" for step in steps[:3])
 
 
 def _died_in(session: Session) -> int | None:
     """The step that the last kernel died in."""
     last = session.steps[-1] if session.steps else None
     return last.number if last is not None and last.outcome is Outcome.DIED else None
-
-
-def plan_replay(
-    session: Session,
-    name: str,
-    until: int,
-    why: str,
-    *,
-    policy: ReplayPolicy,
-    blocked: dict[int, Blocked],
-    changed: Mapping[int, Collection[str]] | None = None,
-) -> NamePlan:
-    """The plan for a name whose value cannot be loaded, ``why``; it stood last after step
-    ``until``. Steps that may not be replayed are added to ``blocked``. For ``changed`` see
-    `slice_for`.
-    """
-    steps = slice_for(session, name, until, changed)
-    if policy is ReplayPolicy.NONE:
-        reason = f"{why}; replaying was ruled out. Run step {until} again"
-        return NamePlan(name, Action.GIVE_UP, until, reason=reason)
-    if not steps:
-        reason = f"{why}, and no recorded step made it"
-        return NamePlan(name, Action.GIVE_UP, until, reason=reason)
-    secret = [step for step in steps if step.redacted and _REDACTED in step.python]
-    for step in secret:
-        blocked[step.number] = Blocked(step.number, step.source, ("held a secret, now taken out",))
-    if secret:
-        told = ", ".join(f"step {step.number}" for step in secret[:3])
-        reason = f"{why}, and the source of {told} held a secret that was not recorded"
-        return NamePlan(name, Action.GIVE_UP, until, reason=reason)
-    if policy is ReplayPolicy.SAFE:
-        unsafe = [step for step in steps if step.provenance.outside]
-        for step in unsafe:
-            blocked[step.number] = Blocked(step.number, step.source, step.provenance.outside)
-        if unsafe:
-            told = "; ".join(
-                f"step {step.number} {step.provenance.outside[0]}" for step in unsafe[:3]
-            )
-            reason = f"{why}, and making it again would repeat effects: {told}"
-            return NamePlan(name, Action.GIVE_UP, until, reason=reason)
-    numbers = tuple(step.number for step in steps)
-    return NamePlan(name, Action.REPLAY, until, reason=why, replays=numbers)
-
-
-def slice_for(
-    session: Session, name: str, until: int, changed: Mapping[int, Collection[str]] | None = None
-) -> list[Step]:
-    """The steps, in order, that made ``name`` as it stood after step ``until``: all that bound
-    or may have changed it, or anything that those read or deleted.
-
-    ``changed`` says what each step bound or may have changed; by default the log is walked for it.
-    """
-    if changed is None:
-        changed = walk(session).changed
-    needed = {name}
-    chosen: list[Step] = []
-    for step in reversed(session.steps):
-        if step.number > until or step.replay_of is not None:
-            continue
-        if not needed.isdisjoint(changed.get(step.number, ())):
-            chosen.append(step)
-            # A step can delete only what is there.
-            used = (*step.provenance.reads, *step.provenance.deleted)
-            needed |= {name for name in used if not is_internal(name)}
-    return chosen[::-1]

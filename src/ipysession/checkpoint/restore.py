@@ -1,42 +1,50 @@
-"""Carrying out a plan inside a kernel.
+"""Carrying out a plan inside a kernel: small values at once, the large ones wait, and what was
+not saved is replayed.
 
-Saved values are unpickled first, into a staging area; what fails there is replayed instead.
-Then steps are replayed in order, and only then do the staged values enter the namespace: a
-replay may pass through older values of names that were saved later.
+What fails to load is planned anew without it. Replays run apart from the user's names, before
+anything enters the namespace.
 """
 
 from __future__ import annotations
 
-import os
-import re
+import sys
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint import hidden
+from ipysession.checkpoint.history import Outputs
 from ipysession.checkpoint.load import load_group
-from ipysession.checkpoint.plan import Action, NamePlan, Plan, ReplayPolicy, plan_replay, walk
+from ipysession.checkpoint.plan import Action, NamePlan, Plan
 from ipysession.checkpoint.preview import type_name
-from ipysession.checkpoint.replay import replay_cell
-from ipysession.model import Outcome
+from ipysession.checkpoint.scratch import Replayer
+from ipysession.checkpoint.waiting import Waiting, asked_by, words_of
+from ipysession.lineage import is_internal, is_output
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+    from types import CodeType
 
+    from ipysession.checkpoint.course import GroupKey
     from ipysession.checkpoint.plan import Load
     from ipysession.log import Blobs
-    from ipysession.model import Session, Step
+    from ipysession.model import Outcome
     from ipysession.model.payloads import SavedGroup
     from ipysession.record.recorder import Recorder
 
-_OUTPUT_NAME = re.compile(r"_(\d+)")
+_SMALL_BYTES = 256 * 1024
+"""A group up to this size is loaded at once, as far as the time for that reaches."""
 
 
 class How(StrEnum):
     """How a name came back."""
 
     RESTORED = "restored"
+    WAITING = "waiting"
+    """In the store; it comes before the first cell that can reach it, or in idle time."""
+    KEPT = "kept"
+    """It is in the kernel as it should be."""
     REPLAYED = "replayed"
     LOST = "lost"
 
@@ -54,135 +62,110 @@ class Restored:
 
 @dataclass(slots=True)
 class ResumeResult:
-    """What a resume did."""
+    """What a resume or checkout did."""
 
     session: str
     names: list[Restored] = field(default_factory=list)
     replayed: list[tuple[int, Outcome, float, str]] = field(default_factory=list)
     """Step, outcome, seconds, and what it raised."""
+    removed: list[str] = field(default_factory=list)
+    """Names that the state does not have."""
     notes: list[str] = field(default_factory=list)
     bytes: int = 0
+    waiting_bytes: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    waiting: Waiting | None = None
 
 
 class Restorer:
-    """Carries out one plan in one shell."""
+    """Carries out plans in one shell. ``replan`` makes a plan that leaves out the groups that
+    were found to be unloadable. ``kept`` are the groups whose values are in the namespace already.
+    """
 
     def __init__(
         self,
         recorder: Recorder,
-        session: Session,
         blobs: Blobs,
-        plan: Plan,
+        replan: Callable[[Collection[GroupKey]], Plan],
         *,
-        policy: ReplayPolicy,
-        untrusted: Collection[int],
+        kept: Collection[GroupKey] = (),
     ) -> None:
         self._recorder = recorder
-        self._shell = recorder.shell
         self._namespace: dict[str, Any] = recorder.shell.user_ns
-        self._session = session
         self._blobs = blobs
-        self._plan = plan
-        self._policy = policy
-        self._untrusted = untrusted
-        self._result = ResumeResult(session.id)
+        self._replan = replan
+        self._kept = kept
+        self._broken: set[GroupKey] = set()
+        self._why: dict[GroupKey, str] = {}
+        self._loaded: dict[GroupKey, dict[str, Any]] = {}
+        self._codes: dict[GroupKey, list[CodeType]] = {}
+        self.plan = replan(())
+        self._result = ResumeResult(self.plan.course.session.id)
 
     def run(self) -> ResumeResult:
         """Carry out the plan. Never raises for a value or a step that fails: that is told."""
         started = time.perf_counter()
-        there_before = set(self._namespace)
-        staged, plans = self._stage()
-        failed = self._replay(plans)
-        self._settle(staged, plans, failed, there_before)
+        there_before = dict(self._namespace)
+        later = self._load_small(started + self._recorder.settings.restore_at_once_seconds)
+        replayer = Replayer(self._recorder, self.plan.course, self._load)
+        replayer.run(self.plan.names, self.plan.steps)
+        result = self._result
+        result.replayed, result.interrupted = replayer.done, replayer.interrupted
+        waiting = Waiting(
+            self._namespace,
+            later,
+            lambda load, codes: load_group(load.group, self._blobs, self._namespace, codes=codes),
+            arrived=Outputs(self._recorder.shell).came,
+            when_idle=self._recorder.settings.restore_when_idle,
+        )
+        self._settle(replayer, waiting, there_before)
         if not self._replayed_the_end():
-            self._restore_hidden(self._plan.state, self._plan.cwd)
+            self._restore_hidden(self.plan.state, self.plan.cwd)
+        self._lead(waiting, there_before)
+        self._recorder.adopt_groups([list(load.wanted) for load in self.plan.loads])
         self._save_replayed()
-        self._restore_history()
-        self._restore_outputs()
-        self._result.seconds = time.perf_counter() - started
-        return self._result
+        result.waiting, result.waiting_bytes = waiting, waiting.bytes
+        result.seconds = time.perf_counter() - started
+        return result
 
     # -- loading -----------------------------------------------------------------------
 
-    def _stage(self) -> tuple[dict[str, Any], dict[str, NamePlan]]:
-        """Unpickle every group that is wanted; a failure costs only its own names."""
-        staged: dict[str, Any] = {}
-        plans = {plan.name: plan for plan in self._plan.names}
-        groups: list[list[str]] = []
-        for load in self._plan.loads:
-            try:
-                values = load_group(load.group, self._blobs, self._namespace)
-            except Exception as error:  # noqa: BLE001 - unpickling runs code that may raise anything
-                self._replan(
-                    load, f"it could not be loaded: {type(error).__name__}: {error}", plans
-                )
-                continue
-            self._result.bytes += load.group.size
-            for name in load.wanted:
-                staged[name] = values[name]
-            groups.append(list(load.wanted))
-        self._recorder.adopt_groups(groups)
-        return staged, plans
+    def _load_small(self, deadline: float) -> list[Load]:
+        """Unpickle what is small; a failure costs only its own group. Returns what is left."""
+        while True:
+            later: list[Load] = []
+            failed = False
+            for load in self.plan.loads:
+                if load.key in self._kept or load.key in self._loaded:
+                    continue
+                if not _is_small(load.group) or time.perf_counter() > deadline:
+                    later.append(load)
+                    continue
+                codes: list[CodeType] = []
+                try:
+                    values = load_group(load.group, self._blobs, self._namespace, codes=codes)
+                except Exception as error:  # noqa: BLE001 - unpickling runs code that may raise anything
+                    self._broken.add(load.key)
+                    said = f"it could not be loaded: {type(error).__name__}: {error}"
+                    self._why[load.key] = said[:300]
+                    failed = True
+                    continue
+                self._loaded[load.key], self._codes[load.key] = values, codes
+            if not failed:
+                return later
+            self.plan = self._replan(self._broken)
 
-    def _replan(self, load: Load, reason: str, plans: dict[str, NamePlan]) -> None:
-        for name in load.wanted:
-            plans[name] = plan_replay(
-                self._session, name, load.step, reason[:300], policy=self._policy, blocked={}
-            )
-
-    # -- replaying ---------------------------------------------------------------------
-
-    def _replay(self, plans: dict[str, NamePlan]) -> dict[int, str]:
-        """Replay what the plans need, in order. Returns the steps that failed, and why."""
-        failed: dict[int, str] = {}
-        wanted = sorted({number for plan in plans.values() for number in plan.replays})
-        for number in wanted:
-            useful = any(
-                number in plan.replays and not failed.keys() & set(plan.replays)
-                for plan in plans.values()
-            )
-            if not useful:
-                continue  # everything that needed it is lost already
-            if self._result.interrupted:
-                failed[number] = "the resume was interrupted"
-                continue
-            step = self._session.step(number)
-            try:
-                said = self._replay_step(step)
-            except KeyboardInterrupt:
-                self._result.interrupted = True
-                said = "the resume was interrupted"
-            if said:
-                failed[number] = said
-        return failed
-
-    def _replay_step(self, step: Step) -> str:
-        """Replay one step; returns why it failed, or nothing."""
-        before = walk(self._session, self._untrusted, until=step.number - 1)
-        self._restore_hidden(before.state, before.cwd)
-        finished = self._recorder.record_replay(step.number, step.source, step.transformed)
-        try:
-            replayed = replay_cell(self._shell, step.source, step.execution_count)
-        except KeyboardInterrupt:
-            finished(Outcome.INTERRUPTED, 0.0, None)
-            raise
-        finished(replayed.outcome, replayed.seconds, replayed.error)
-        said = ""
-        if replayed.error is not None:
-            said = f"{replayed.error.ename}: {replayed.error.evalue}"
-        elif replayed.value is not None and step.execution_count is not None:
-            self._namespace[f"_{step.execution_count}"] = replayed.value
-        self._result.replayed.append((step.number, replayed.outcome, replayed.seconds, said))
-        # A step that raised when it ran first may raise again: it did its part.
-        return "" if replayed.outcome is step.outcome else said
+    def _load(self, group: SavedGroup) -> dict[str, Any]:
+        return load_group(group, self._blobs, self._namespace)
 
     def _replayed_the_end(self) -> bool:
         """Was a step replayed after which nothing was saved any more, not even random states?
         Then they are as it left them just now.
         """
-        return any(number > self._plan.saved_step for number, *_ in self._result.replayed)
+        position = self.plan.course.position
+        saved = position.get(self.plan.saved_step, 0)
+        return any(position.get(number, 0) > saved for number, *_ in self._result.replayed)
 
     def _save_replayed(self) -> None:
         """So that they need not be replayed again, and that what they share stays known."""
@@ -193,102 +176,92 @@ class Restorer:
 
     # -- settling ----------------------------------------------------------------------
 
-    def _settle(
-        self,
-        staged: dict[str, Any],
-        plans: dict[str, NamePlan],
-        failed: dict[int, str],
-        there_before: set[str],
-    ) -> None:
-        for name in set(self._namespace) - there_before - plans.keys():
-            if not name.startswith("_"):
-                del self._namespace[name]  # a step on the way made it; the session had deleted it
+    def _settle(self, replayer: Replayer, waiting: Waiting, there_before: dict[str, Any]) -> None:
+        plans = {plan.name: plan for plan in self.plan.names}
+        values: dict[str, Any] = {}
+        kept: set[str] = set()
+        for load in self.plan.loads:
+            if load.key in self._kept:
+                kept.update(load.wanted)
+            elif load.key in self._loaded:
+                self._result.bytes += load.group.size
+                values.update((name, self._loaded[load.key][name]) for name in load.wanted)
+        waits = set(waiting.names)
         for name, plan in plans.items():
             note = ""
-            if name in there_before and not _OUTPUT_NAME.fullmatch(name):
+            if name in there_before and name not in kept and not is_output(name):
                 note = "replaced the one of this kernel"
-            if name in staged:
-                self._namespace[name] = staged[name]
+            if name in kept:
+                self._tell(name, How.KEPT, plan, "")
+                continue
+            self._namespace.pop(name, None)
+            if name in values:
+                self._namespace[name] = values[name]
                 self._tell(name, How.RESTORED, plan, note)
-                continue
-            why = next((failed[number] for number in plan.replays if number in failed), "")
-            if plan.action is Action.REPLAY and not why and name in self._namespace:
+            elif name in waits:
+                self._tell(name, How.WAITING, plan, note)
+            elif name in replayer.values:
+                self._namespace[name] = replayer.values[name]
                 self._tell(name, How.REPLAYED, plan, note)
-                continue
-            if name not in there_before:
-                # Whatever a replay left there is not the value that the session had.
-                self._namespace.pop(name, None)
-            reason = plan.reason
-            if why:
-                reason = f"{reason}; replaying step failed: {why}"
-            elif plan.action is Action.REPLAY:
-                reason = f"{reason}; replaying did not make it"
-            self._tell(name, How.LOST, plan, reason)
+            else:
+                self._tell(name, How.LOST, plan, self._why_lost(plan, replayer))
+                if name in there_before and not self._kept:
+                    self._namespace[name] = there_before[name]
+
+    def _why_lost(self, plan: NamePlan, replayer: Replayer) -> str:
+        reason = plan.reason
+        for key, said in self._why.items():
+            if plan.name in key[1]:
+                reason = f"{said}; {reason}"
+        why = next((replayer.failed[n] for n in plan.replays if n in replayer.failed), "")
+        if why:
+            return f"{reason}; replaying step failed: {why}"
+        return f"{reason}; replaying did not make it" if plan.action is Action.REPLAY else reason
 
     def _tell(self, name: str, how: How, plan: NamePlan, note: str) -> None:
-        kind = plan.type if how is How.LOST else type_name(self._namespace[name])
+        there = how in (How.RESTORED, How.REPLAYED, How.KEPT)
+        kind = type_name(self._namespace[name]) if there else plan.type
         self._result.names.append(Restored(name, how, plan.step, kind, note))
+
+    def _lead(self, waiting: Waiting, there_before: dict[str, Any]) -> None:
+        """Tell what is reached through the functions that are there."""
+        for load in self.plan.loads:
+            if load.key in self._codes:
+                waiting.lead_to(load.group.names, asked_by(self._codes[load.key]))
+        session = self.plan.course.session
+        for plan in self.plan.names:
+            if plan.action is Action.REPLAY:
+                words = (words_of(session.step(number).python) for number in plan.replays)
+                waiting.lead_to([plan.name], set().union(*words))
+        stayed = [n for n in there_before if n in self._namespace and not is_internal(n)]
+        # What this kernel's own cells made before may ask for anything.
+        told = {item.name for item in self._result.names if item.how is not How.KEPT}
+        waiting.lead_to([name for name in stayed if name not in told], ["globals"])
 
     # -- what is no variable -----------------------------------------------------------
 
     def _restore_hidden(self, state: SavedGroup | None, cwd: str | None) -> None:
-        if cwd is not None and cwd != hidden.working_directory():
-            try:
-                os.chdir(cwd)
-            except OSError as error:
-                self._note(f"the working directory {cwd} could not be entered: {error.strerror}")
-        if state is not None:
-            try:
-                missing = hidden.write_random_states(
-                    load_group(state, self._blobs, self._namespace)
-                )
-            except Exception as error:  # noqa: BLE001 - from a blob: it may be damaged in any way
-                self._note(f"the random states could not be restored: {error}")
-            else:
-                for library in missing:
-                    self._note(f"the random state of {library} waits for its import")
+        self._note(hidden.enter_folder(cwd))
+        if state is None:
+            return
+        try:
+            missing = hidden.write_random_states(self._load(state))
+        except Exception as error:  # noqa: BLE001 - from a blob: it may be damaged in any way
+            self._note(f"the random states could not be restored: {error}")
+        else:
+            for library in missing:
+                self._note(f"the random state of {library} waits for its import")
 
     def _note(self, text: str) -> None:
-        if text not in self._result.notes:
+        if text and text not in self._result.notes:
             self._result.notes.append(text)
 
-    def _restore_history(self) -> None:
-        """``In``, Up-arrow and the execution count, as if the kernel had never ended."""
-        shell = self._shell
-        history = shell.history_manager
-        sources: dict[int, Step] = {}
-        for step in self._session.steps:
-            if step.store_history and step.execution_count and step.replay_of is None:
-                sources[step.execution_count] = step
-        self._recorder.next_execution_count = self._plan.execution_count
-        if history is None:
-            return
-        history.reset(new_session=True)
-        for count in range(1, self._plan.execution_count):
-            found = sources.get(count)
-            if found is not None:
-                history.store_inputs(count, found.python, found.source)
-            # A cell that was no step (%session itself), or that IPython keeps out of its history
-            # (exit): its line stays empty, so that In[n] stays the n-th.
-            for lines in (history.input_hist_parsed, history.input_hist_raw):
-                lines.extend([""] * (count + 1 - len(lines)))
-        application = getattr(shell, "pt_app", None)
-        if application is not None:
-            for step in sources.values():
-                application.history.append_string(step.source.rstrip("\n"))
 
-    def _restore_outputs(self) -> None:
-        """``Out``, ``_``, ``__`` and ``___``."""
-        outputs: dict[int, Any] = {}
-        for restored in self._result.names:
-            match = _OUTPUT_NAME.fullmatch(restored.name)
-            if match is not None and restored.how is not How.LOST:
-                outputs[int(match[1])] = self._namespace[restored.name]
-        shell = self._shell
-        shell.user_ns["_oh"].clear()
-        shell.user_ns["_oh"].update(sorted(outputs.items()))
-        newest = [outputs[count] for count in sorted(outputs, reverse=True)[:3]]
-        newest += [""] * (3 - len(newest))
-        for name, value in zip(("_", "__", "___"), newest, strict=True):
-            setattr(shell.displayhook, name, value)
-            shell.user_ns[name] = value
+def _is_small(group: SavedGroup) -> bool:
+    """Is it loaded sooner than a person would notice? A value of a library that is not imported
+    yet brings the library along, which takes long.
+    """
+    if group.size > _SMALL_BYTES or group.blob is not None or group.parts or group.table:
+        return False
+    libraries = {kind.partition(".")[0] for kind in group.types.values() if "." in kind}
+    return "module" not in group.types.values() and all(name in sys.modules for name in libraries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ipysession.live.arriving import Arrivals
 from ipysession.offers import resumable
 from ipysession.sessions import Sessions
 
@@ -19,6 +20,7 @@ class KernelSessions(Sessions):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder.store)
         self.recorder = recorder
+        self.arrivals = Arrivals(recorder)
 
     @property
     def live(self) -> SessionWriter | None:

@@ -52,6 +52,13 @@ class Recording(KernelSessions):
         if unsaved:
             rows.append(("Waiting to be saved", ", ".join(unsaved)))
         data["waiting_to_be_saved"] = unsaved
+        coming, failed = self.arrivals.names, self.arrivals.failed
+        data["waiting_to_be_loaded"] = coming
+        data["not_loaded"] = failed
+        if coming:
+            rows.append(("Waiting to be loaded", ", ".join(coming)))
+        if failed:
+            rows.append(("Could not be loaded", ", ".join(failed)))
         what = "Paused" if self.recorder.paused else "Recording"
         headline = f"{what} · {summary.title} · step {writer.last_step}"
         return Report(data, headline, (Table(("", " "), tuple(rows)),))
@@ -71,5 +78,6 @@ class Recording(KernelSessions):
 
     def complete(self) -> Report:
         """Close the session for good; the next cell begins a new one."""
+        self.arrivals.bring_all()
         session = self.recorder.complete("completed by the user")
         return Report({"session": session, "state": "completed"}, f"{session} is completed")

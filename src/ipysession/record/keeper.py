@@ -167,7 +167,7 @@ class SessionKeeper:
             writer.close()
             raise
         self.close_session(f"the kernel went on in session {session_id}")
-        self.head_step = head_step or None
+        self.head_step = head_step
         self.paused = False
         self._take(writer)
         return writer

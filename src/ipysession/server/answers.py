@@ -318,6 +318,8 @@ class Resumed(BaseModel):
     said: str
     """The headline that the magic shows."""
     restored: list[str]
+    waiting: list[str]
+    """They come before the first cell that can reach them, or in idle time."""
     replayed: list[str]
     lost: dict[str, str]
     """Name → why."""

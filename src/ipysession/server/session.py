@@ -113,7 +113,7 @@ class NotesHandler(Handler):
         await self.answer(report.data, 201)
 
 
-_RESUMED = ("restored", "replayed", "lost", "notes", "seconds")
+_RESUMED = ("restored", "waiting", "replayed", "lost", "notes", "seconds")
 
 
 class ResumeHandler(Handler):
@@ -135,9 +135,6 @@ class ResumeHandler(Handler):
                 "session": session_id,
                 "kernel_id": asked.kernel_id,
                 "said": said["headline"],
-                **{
-                    name: data[name]
-                    for name in ("restored", "replayed", "lost", "notes", "seconds")
-                },
+                **{name: data[name] for name in _RESUMED},
             }
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ipysession.checkpoint.differences import environment_differences
 from ipysession.checkpoint.plan import Plan, ReplayPolicy, make_plan
+from ipysession.checkpoint.trust import trust_in
 from ipysession.documents import (
     counted,
     damage_table,
@@ -13,7 +14,6 @@ from ipysession.documents import (
     plan_report,
     session_document,
     step_outputs,
-    untrusted_steps,
 )
 from ipysession.errors import InvalidRequest
 from ipysession.report import Report, Table, duration, first_line
@@ -92,7 +92,10 @@ class ReadingVerbs(Finding):
     def plan(self, reading: Reading, replay: str = "safe") -> Plan:
         """The plan for a session that was read with ``verify``."""
         policy = _replay_policy(replay)
-        return make_plan(reading.session, untrusted=untrusted_steps(reading), replay=policy)
+        trust = trust_in(reading)
+        return make_plan(
+            reading.session, untrusted=trust.untrusted, unproven=trust.unproven, replay=policy
+        )
 
     def verify_log(self, reference: str | None = None) -> Report:
         """Check every line of the log: damage, gaps, authenticity."""

@@ -1,0 +1,156 @@
+"""Replaying steps without disturbing anything else: the user's names are set aside, each step
+finds its inputs as they were before it, and afterwards all is as it was.
+
+The namespace stays the same object, so that functions and generators that a replay makes read
+the live globals afterwards, as they did when they were made first.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ipysession.checkpoint import hidden
+from ipysession.checkpoint.plan import Action
+from ipysession.checkpoint.replay import replay_cell
+from ipysession.lineage import is_internal
+from ipysession.model import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ipysession.checkpoint.course import Course, GroupKey
+    from ipysession.checkpoint.plan import NamePlan
+    from ipysession.checkpoint.slices import ReplayStep
+    from ipysession.model.payloads import SavedGroup
+    from ipysession.record.recorder import Recorder
+
+
+class Scratch:
+    """``namespace`` without the user's names, for as long as the context is open."""
+
+    def __init__(self, namespace: dict[str, Any], hidden_names: Mapping[str, Any]) -> None:
+        self._namespace = namespace
+        self._hidden = hidden_names
+        self._aside: dict[str, Any] = {}
+
+    def __enter__(self) -> dict[str, Any]:
+        self._aside = self._take_out()
+        return self._namespace
+
+    def __exit__(self, *exception: object) -> None:
+        self._take_out()
+        self._namespace.update(self._aside)
+
+    def _take_out(self) -> dict[str, Any]:
+        namespace, ipythons = self._namespace, self._hidden
+        users = [
+            name
+            for name, value in list(namespace.items())
+            if not is_internal(name) and not (name in ipythons and ipythons[name] is value)
+        ]
+        return {name: namespace.pop(name) for name in users}
+
+
+class Replayer:
+    """Replays the steps of one plan. ``load`` loads a group for a step's inputs."""
+
+    def __init__(
+        self, recorder: Recorder, course: Course, load: Callable[[SavedGroup], dict[str, Any]]
+    ) -> None:
+        self._recorder = recorder
+        self._course = course
+        self._load = load
+        self._held: dict[str, GroupKey] = {}
+        self.values: dict[str, Any] = {}
+        """What was made, by name."""
+        self.done: list[tuple[int, Outcome, float, str]] = []
+        """Step, outcome, seconds, and what it raised."""
+        self.failed: dict[int, str] = {}
+        """The steps that failed, and why."""
+        self.interrupted = False
+
+    @property
+    def seconds(self) -> float:
+        """How long the replays took."""
+        return sum(seconds for _, _, seconds, _ in self.done)
+
+    def run(self, plans: Iterable[NamePlan], steps: Iterable[ReplayStep]) -> None:
+        """Replay ``steps``, in order, for those of ``plans`` that need it. Never raises for a
+        step that fails: the names that rest on it are then not among `values`.
+        """
+        wanted = [plan for plan in plans if plan.action is Action.REPLAY]
+        if not wanted:
+            return
+        shell = self._recorder.shell
+        with Scratch(shell.user_ns, shell.user_ns_hidden) as namespace:
+            for step in steps:
+                useful = any(
+                    step.number in plan.replays and self.failed.keys().isdisjoint(plan.replays)
+                    for plan in wanted
+                )
+                if not useful:
+                    continue  # everything that needed it is lost already
+                said = self._one(step, namespace)
+                if said:
+                    self.failed[step.number] = said
+                for plan in wanted:
+                    if (
+                        plan.replays[-1] == step.number
+                        and self.failed.keys().isdisjoint(plan.replays)
+                        and plan.name in namespace
+                    ):
+                        self.values[plan.name] = namespace[plan.name]
+
+    def _one(self, step: ReplayStep, namespace: dict[str, Any]) -> str:
+        """Replay one step; returns why it failed, or nothing."""
+        if self.interrupted:
+            return "the resume was interrupted"
+        try:
+            self._bring_inputs(step, namespace)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return "the resume was interrupted"
+        except Exception as error:  # noqa: BLE001 - unpickling runs code that may raise anything
+            return f"its inputs could not be loaded: {type(error).__name__}: {error}"[:300]
+        try:
+            return self._replay(step, namespace)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return "the resume was interrupted"
+        finally:
+            for name in step.makes:
+                self._held.pop(name, None)
+
+    def _bring_inputs(self, step: ReplayStep, namespace: dict[str, Any]) -> None:
+        for load in step.inputs:
+            if all(self._held.get(name) == load.key for name in load.wanted):
+                continue
+            values = self._load(load.group)
+            for name in load.wanted:
+                namespace[name] = values[name]
+                self._held[name] = load.key
+
+    def _replay(self, replayed: ReplayStep, namespace: dict[str, Any]) -> str:
+        step = self._course.session.step(replayed.number)
+        before = self._course.position[step.number] - 1
+        state = self._course.state(before)
+        if state is not None:
+            hidden.write_random_states(self._load(state))
+        hidden.enter_folder(self._course.cwd(before))
+        finished = self._recorder.record_replay(step.number, step.source, step.transformed)
+        started = time.perf_counter()
+        try:
+            result = replay_cell(self._recorder.shell, step.source, step.execution_count)
+        except KeyboardInterrupt:
+            finished(Outcome.INTERRUPTED, time.perf_counter() - started, None)
+            raise
+        finished(result.outcome, result.seconds, result.error)
+        said = ""
+        if result.error is not None:
+            said = f"{result.error.ename}: {result.error.evalue}"
+        elif result.value is not None and step.execution_count is not None:
+            namespace[f"_{step.execution_count}"] = result.value
+        self.done.append((step.number, result.outcome, result.seconds, said))
+        # A step that raised when it ran first may raise again: it did its part.
+        return "" if result.outcome is step.outcome else said

@@ -1,0 +1,148 @@
+"""Which steps make a value again that cannot be loaded: the smallest slice of the graph, cut off
+where a value can be loaded as it stood before a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ipysession.lineage import is_internal
+from ipysession.lineage.graph import Graph
+from ipysession.lineage.things import kind_of, thing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ipysession.checkpoint.course import Course, GroupKey, Status
+    from ipysession.model.payloads import SavedGroup
+
+_AT_HAND = frozenset({"cwd", "file", "numbering", "random"})
+"""Kinds of hidden things for which no step is replayed: random states and the folder come from the
+checkpoint, files are as they are, and cells keep their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One saved group to load, and which of its names are wanted from it."""
+
+    step: int
+    group: SavedGroup
+    wanted: tuple[str, ...]
+    key: GroupKey
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayStep:
+    """A step to replay, and what it needs of what was saved, as it stood before the step."""
+
+    number: int
+    inputs: tuple[Load, ...]
+    makes: frozenset[str]
+    """The names that it bound, deleted or may have changed."""
+
+
+class Slices:
+    """Finds slices along one branch."""
+
+    def __init__(self, course: Course, head: int | None = None) -> None:
+        self._course = course
+        self._graph = Graph.of(course.session, head)
+        self._writers: dict[str, list[int]] = {}
+        for number in course.position:
+            for name in self._made(number):
+                self._writers.setdefault(name, []).append(number)
+
+    def source(self, name: str, position: int) -> Status | int | None:
+        """Where the value of ``name`` at ``position`` comes from: what it can be loaded from, or
+        else the step that made it, or None where neither is known.
+        """
+        status = self._course.at(name, position)
+        if status is None or status.group is not None:
+            return status
+        for number in reversed(self._writers.get(name, ())):
+            written = self._course.position[number]
+            if written <= position:
+                # What only read it since left it as it was, whether it was saved again or not.
+                before = self._course.at(name, written)
+                return before if before is not None and before.group is not None else number
+        return status.step if status.step in self._course.position else None
+
+    def slice(self, name: str, position: int, *, anew: bool = False) -> tuple[int, ...]:
+        """The steps to replay, in order, for ``name`` as it stood at ``position``; empty where it
+        can be loaded, or where no step made it. ``anew``: also where it can be loaded.
+        """
+        found: set[int] = set()
+        first = self.source(name, position)
+        todo = [first] if isinstance(first, int) else []
+        if anew and not todo:
+            todo = [
+                number
+                for number in self._writers.get(name, ())
+                if self._course.position[number] <= position
+            ][-1:]
+        while todo:
+            number = todo.pop()
+            if number in found:
+                continue
+            found.add(number)
+            before = self._course.position[number] - 1
+            sources = (self.source(needed, before) for needed in self._needed(number))
+            todo.extend(source for source in sources if isinstance(source, int))
+            todo.extend(self._hidden(number))
+        return tuple(sorted(found, key=self._course.position.__getitem__))
+
+    def step(self, number: int) -> ReplayStep:
+        """What it takes to replay a step."""
+        before = self._course.position[number] - 1
+        return ReplayStep(
+            number,
+            tuple(self.loads(sorted(self._needed(number)), before)),
+            frozenset(self._made(number)),
+        )
+
+    def loads(self, names: Iterable[str], position: int) -> list[Load]:
+        """The groups that ``names`` can be loaded from as they stood at ``position``, oldest
+        first, each with all of its names that it still holds the values of.
+        """
+        found: dict[GroupKey, Load] = {}
+        for name in names:
+            status = self.source(name, position)
+            if status is None or isinstance(status, int):
+                continue
+            if status.group is not None and status.key is not None:
+                wanted = {name, *self._course.names_of(status, position)}
+                known = found.get(status.key)
+                if known is not None:
+                    wanted.update(known.wanted)
+                found[status.key] = Load(
+                    status.step, status.group, tuple(sorted(wanted)), status.key
+                )
+        return sorted(found.values(), key=lambda load: load.key)
+
+    def _needed(self, number: int) -> set[str]:
+        """The names that a step needs to be there."""
+        if number not in self._graph:
+            return set()
+        facts = self._graph.facts(number)
+        return _names((*facts.read, *facts.changed))
+
+    def _made(self, number: int) -> set[str]:
+        if number not in self._graph:
+            return set()
+        facts = self._graph.facts(number)
+        return _names((*facts.made, *facts.changed))
+
+    def _hidden(self, number: int) -> list[int]:
+        """The steps that set what no name holds, and that the step asked."""
+        found = []
+        for edge in self._graph.direct(number) if number in self._graph else ():
+            kinds = {kind_of(text) for text in edge.things} - _AT_HAND - {""}
+            if kinds and edge.before in self._course.position:
+                found.append(edge.before)
+        return found
+
+
+def _names(things: Iterable[str]) -> set[str]:
+    roots = {thing(text).root for text in things}
+    return {root for root in roots if ":" not in root and not is_internal(root)}

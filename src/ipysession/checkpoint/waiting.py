@@ -1,0 +1,307 @@
+"""Values that are still in the store: loaded before the first cell that can reach them, and the
+rest by a thread while no cell runs.
+
+A waiting name is not in the namespace: nothing stands there that could be taken for its value.
+Which names a cell can reach is decided from the words in its text and, through loaded
+functions, from the names that their code asks for: every function of the notebook comes from a
+cell's text or from a group that was loaded here, so no cell meets a missing name. Imports no
+IPython.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import unicodedata
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ipysession.lineage import cell_names, is_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from types import CodeType
+
+    from ipysession.checkpoint.course import GroupKey
+    from ipysession.checkpoint.slices import Load
+
+    Loader = Callable[[Load, list[CodeType]], dict[str, Any]]
+
+_WORD = re.compile(r"[^\W\d]\w*")
+
+_REACHES_ALL = frozenset(
+    {
+        "__main__", "dir", "eval", "exec", "globals", "locals", "user_global_ns", "user_ns", "vars",
+        "who", "who_ls", "whos",
+    }
+)  # fmt: skip
+"""Words through which a cell, or a function, can reach names without saying them."""
+
+_OUTPUTS = frozenset({"Out", "_", "__", "___", "_oh"})
+"""Words through which outputs are reached."""
+
+_THREAD_BOUND = ("matplotlib.", "tkinter.", "PyQt", "PySide", "wx.")
+"""Types whose making touches what belongs to the main thread: loaded only when needed."""
+
+_SETTLE_SECONDS = 0.05
+"""The kernel counts as idle this long after a cell: with Run All the next one comes sooner."""
+
+_logger = logging.getLogger(__name__)
+
+
+class _State(StrEnum):
+    WAITS = "waits"
+    LOADING = "loading"
+    LOADED = "loaded"
+    """By the thread; not yet in the namespace."""
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    load: Load
+    state: _State = _State.WAITS
+    names: set[str] = field(default_factory=set)
+    """Those that still wait."""
+    values: dict[str, Any] = field(default_factory=dict)
+    codes: list[CodeType] = field(default_factory=list)
+    error: str = ""
+
+
+class Waiting:
+    """The values of one session that wait to be brought into ``namespace``.
+
+    ``load`` unpickles one group (safe in any thread). ``arrived`` is told the names that came,
+    in the thread that brought them. ``when_idle``: a thread brings the rest. `cell_begins` and
+    `cell_ended` say when the kernel is busy; it is, when this is made.
+    """
+
+    def __init__(
+        self,
+        namespace: dict[str, Any],
+        loads: Iterable[Load],
+        load: Loader,
+        *,
+        arrived: Callable[[Collection[str]], None] = lambda _: None,
+        when_idle: bool = True,
+    ) -> None:
+        self._namespace = namespace
+        self._load = load
+        self._arrived = arrived
+        self._when_idle = when_idle
+        self._changed = threading.Condition(threading.RLock())
+        self._groups = [_Group(item, names=set(item.wanted)) for item in loads]
+        self._of = {name: group for group in self._groups for name in group.names}
+        self._asks: dict[str, frozenset[str]] = {}
+        """The names that loaded functions ask for, by the names that lead to them."""
+        self._busy = 1
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names that wait."""
+        with self._changed:
+            return sorted(n for n, group in self._of.items() if group.state is not _State.FAILED)
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The names that could not be loaded, and why."""
+        with self._changed:
+            found = {n: group.error for n, group in self._of.items() if group.error}
+        return dict(sorted(found.items()))
+
+    @property
+    def broken(self) -> set[GroupKey]:
+        """The groups that could not be loaded."""
+        with self._changed:
+            return {g.load.key for g in self._groups if g.state is _State.FAILED}
+
+    @property
+    def bytes(self) -> int:
+        """What is still to be loaded."""
+        with self._changed:
+            groups = {id(g): g for g in self._of.values() if g.state is not _State.FAILED}
+        return sum(group.load.group.size for group in groups.values())
+
+    def lead_to(self, names: Iterable[str], asked: Iterable[str]) -> None:
+        """Who reaches ``names`` may run code that asks for the names ``asked``."""
+        words = frozenset(asked)
+        if words:
+            for name in names:
+                self._asks[name] = self._asks.get(name, frozenset()) | words
+
+    # -- what a cell can reach ---------------------------------------------------------
+
+    def reached_by(self, python: str) -> set[str]:
+        """The waiting names that a cell with this text can reach, as far as what is loaded
+        tells; ask again when they have come.
+        """
+        with self._changed:
+            waiting = {n for n, group in self._of.items() if group.state is not _State.FAILED}
+            if not waiting:
+                return set()
+            if cell_names(python).unbounded:
+                return waiting
+            words = set(_WORD.findall(unicodedata.normalize("NFKC", python)))
+            todo = list(words)
+            while todo:
+                new = self._asks.get(todo.pop(), frozenset()) - words
+                words |= new
+                todo.extend(new)
+            if words & _REACHES_ALL:
+                return waiting
+            found = waiting & words
+            if words & _OUTPUTS:
+                found.update(name for name in waiting if is_output(name))
+            return found
+
+    def bring_for(self, python: str) -> dict[str, str]:
+        """Bring all that a cell with this text can reach. Returns those of the names that it can
+        reach and that could not be loaded, now or before, and why.
+        """
+        while names := self.reached_by(python):
+            self.bring(names)
+        words = set(_WORD.findall(python))
+        return {name: why for name, why in self.failed.items() if name in words}
+
+    # -- bringing ----------------------------------------------------------------------
+
+    def bring(self, names: Iterable[str]) -> None:
+        """Bring these names (and those of their groups) into the namespace, in this thread.
+        What cannot be loaded is in `failed` afterwards.
+        """
+        for name in sorted(names):
+            with self._changed:
+                group = self._of.get(name)
+                if group is None or group.state is _State.FAILED:
+                    continue
+                # The thread has it in hand: it will be through sooner than a second one.
+                self._changed.wait_for(lambda g=group: g.state is not _State.LOADING)  # type: ignore[misc] # mypy cannot infer a lambda with a default
+                mine = group.state is _State.WAITS
+                if mine:
+                    group.state = _State.LOADING
+            if mine:
+                self._fetch(group)
+            with self._changed:
+                self._settle(group)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These names are not waited for any more: they were replayed, or left behind."""
+        with self._changed:
+            for name in names:
+                group = self._of.pop(name, None)
+                if group is not None:
+                    group.names.discard(name)
+
+    def _fetch(self, group: _Group) -> None:
+        """Unpickle a group; its state says how that went."""
+        state, error = _State.LOADED, ""
+        try:
+            group.values = self._load(group.load, group.codes)
+        except Exception as failure:  # noqa: BLE001 - unpickling runs code that may raise anything
+            state, error = _State.FAILED, f"{type(failure).__name__}: {failure}"[:300]
+        except BaseException:
+            state = _State.WAITS  # an interrupt is the user's, and may come again
+            raise
+        finally:
+            with self._changed:
+                group.state, group.error = state, error
+                self._changed.notify_all()
+
+    def _settle(self, group: _Group) -> None:
+        """Put a loaded group into the namespace. A name that the user has bound meanwhile is
+        theirs.
+        """
+        if group.state is not _State.LOADED:
+            return
+        group.state = _State.DONE
+        came = sorted(name for name in group.names if name not in self._namespace)
+        for name in came:
+            self._namespace[name] = group.values[name]
+        self.lead_to(group.load.group.names, asked_by(group.codes))
+        for name in group.names:
+            self._of.pop(name, None)
+        group.values, group.codes = {}, []
+        self._arrived(came)
+
+    # -- in idle time ------------------------------------------------------------------
+
+    def cell_begins(self) -> None:
+        """A cell is about to run: nothing comes into the namespace unasked until it ended."""
+        with self._changed:
+            self._busy += 1
+
+    def cell_ended(self) -> None:
+        """A cell ended; the thread may go on."""
+        with self._changed:
+            self._busy = max(0, self._busy - 1)
+            for name in [name for name in self._of if name in self._namespace]:
+                self.forget([name])  # bound by the cell, without a look at what it was
+            if self._when_idle and self._thread is None and self._next() is not None:
+                self._thread = threading.Thread(
+                    target=self._run, name="ipysession-arrivals", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop the thread after what it has in hand."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _next(self) -> _Group | None:
+        """What the thread loads next: small ones first, so that imports are done early."""
+        groups = {id(group): group for group in self._of.values() if group.state is _State.WAITS}
+        free = [
+            group
+            for group in groups.values()
+            if not any(kind.startswith(_THREAD_BOUND) for kind in group.load.group.types.values())
+        ]
+        return min(free, key=lambda group: group.load.group.size, default=None)
+
+    def _run(self) -> None:
+        while (group := self._take()) is not None:
+            self._fetch(group)
+            with self._changed:
+                if not self._idle():
+                    return
+                self._settle(group)
+
+    def _take(self) -> _Group | None:
+        """The group that the thread is to load, when the kernel is idle; None: it may end."""
+        with self._changed:
+            # With Run All the next cell is on its way.
+            while self._idle() and self._changed.wait_for(lambda: self._busy, _SETTLE_SECONDS):
+                pass
+            group = None if self._closed else self._next()
+            if group is None:
+                self._thread = None
+            else:
+                group.state = _State.LOADING
+            return group
+
+    def _idle(self) -> bool:
+        """Wait until no cell runs; False where there is nothing to wait for any more."""
+        self._changed.wait_for(lambda: self._closed or not self._busy)
+        return not self._closed
+
+
+def asked_by(codes: Iterable[CodeType]) -> set[str]:
+    """The names that code, and the code inside of it, may ask for (attributes among them)."""
+    asked: set[str] = set()
+    todo = list(codes)
+    while todo:
+        code = todo.pop()
+        asked.update(code.co_names)
+        todo.extend(const for const in code.co_consts if hasattr(const, "co_names"))
+    return asked
+
+
+def words_of(source: str) -> set[str]:
+    """All words of a cell's text that may be names."""
+    return set(_WORD.findall(source))

@@ -1,0 +1,179 @@
+"""While values wait in the store: IPython's events and questions, so that no one meets a gap.
+
+Before a cell runs, what it can reach is brought; completion, inspection and expressions bring
+what they ask for. All hooks are taken away again when nothing waits any more.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ipysession.record import cells
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipysession.checkpoint.course import GroupKey
+    from ipysession.checkpoint.waiting import Waiting
+    from ipysession.record.recorder import Recorder
+
+_LOOKED_INTO = re.compile(r"([^\W\d]\w*)\s*[.\[(]")
+"""A name whose attributes, items or parameters are asked for."""
+
+_ASKING = ("object_inspect", "object_inspect_mime", "user_expressions")
+"""Methods of the shell that look names up outside of cells. IPython has no event for them."""
+
+
+class Arrivals:
+    """The values that wait in one kernel, and the hooks that bring them."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._shell = recorder.shell
+        self._waiting: Waiting | None = None
+        self._hooked = False
+
+    @property
+    def names(self) -> list[str]:
+        """The names that wait."""
+        return [] if self._waiting is None else self._waiting.names
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The names that could not be loaded, and why."""
+        return {} if self._waiting is None else self._waiting.failed
+
+    @property
+    def broken(self) -> set[GroupKey]:
+        """The groups that could not be loaded."""
+        return set() if self._waiting is None else self._waiting.broken
+
+    def begin(self, waiting: Waiting) -> None:
+        """Bring what ``waiting`` holds, from the end of this cell on."""
+        self.end()
+        self._waiting = waiting
+        if waiting.names:
+            self._hook()
+
+    def end(self) -> None:
+        """Wait for nothing any more."""
+        if self._waiting is not None:
+            self._waiting.close()
+        self._waiting = None
+        self._unhook()
+
+    def bring_all(self) -> None:
+        """Bring everything that waits."""
+        if self._waiting is not None:
+            self._waiting.bring(self._waiting.names)
+
+    def bring(self, names: list[str]) -> None:
+        """Bring these of the names that wait."""
+        if self._waiting is not None:
+            self._waiting.bring(names)
+
+    def forget(self, names: list[str]) -> None:
+        """These names were made by other means."""
+        if self._waiting is not None:
+            self._waiting.forget(names)
+
+    # -- hooks -------------------------------------------------------------------------
+
+    def _hook(self) -> None:
+        self._hooked = True
+        events = self._shell.events
+        # Before the recorder's own, which then sees what came as not the cell's doing.
+        events.callbacks["pre_execute"].insert(0, self.pre_execute)
+        events.register("post_execute", self.post_execute)
+        self._shell.Completer.custom_matchers.insert(0, self.matcher)
+        self._shell.input_transformers_cleanup.insert(0, self.lines_typed)
+        for name in _ASKING:
+            vars(self._shell)[name] = self._bringing(getattr(self._shell, name))
+
+    def _unhook(self) -> None:
+        if not self._hooked:
+            return
+        self._hooked = False
+        for event in ("pre_execute", "post_execute"):
+            callbacks = self._shell.events.callbacks[event]
+            callback = getattr(self, event)
+            if callback in callbacks:
+                callbacks.remove(callback)
+        if self.matcher in self._shell.Completer.custom_matchers:
+            self._shell.Completer.custom_matchers.remove(self.matcher)
+        if self.lines_typed in self._shell.input_transformers_cleanup:
+            self._shell.input_transformers_cleanup.remove(self.lines_typed)
+        for name in _ASKING:
+            vars(self._shell).pop(name, None)
+
+    def pre_execute(self) -> None:
+        """A cell is about to run, perhaps a silent one, of which there is no other event."""
+        waiting = self._waiting
+        if waiting is None:
+            return
+        waiting.cell_begins()
+        try:
+            for frame in cells.enclosing_cells()[:1]:
+                self._bring_for(waiting, frame.f_locals["info"])
+        except KeyboardInterrupt:
+            self._recorder.notices.tell_at_end(
+                "ipysession: loading was interrupted; what this cell needed may be missing in it."
+            )
+        except Exception:  # noqa: BLE001 - a fault of ours must not keep the cell from running
+            self._recorder.notices.internal_error()
+
+    def _bring_for(self, waiting: Waiting, info: Any) -> None:
+        python = cells.transformed_source(self._shell, info)
+        if python is None or cells.is_about_sessions(python):
+            return
+        missing = waiting.bring_for(python)
+        for name, why in missing.items():
+            self._recorder.notices.tell_at_end(
+                f"ipysession: {name} could not be loaded ({why}), so this cell does not have it. "
+                f"Make it again from its steps: %session restore {name}"
+            )
+
+    def lines_typed(self, lines: list[str]) -> list[str]:
+        """IPython takes a line that begins with the name of a magic (``alias``, ``time``) for a
+        call of that, unless a variable has the name.
+        """
+        if self._waiting is not None:
+            first = {word for line in lines for word in line.split()[:1]}
+            magics = self._shell.magics_manager.magics["line"]
+            self._waiting.bring(first.intersection(magics, self.names))
+        return lines
+
+    def post_execute(self) -> None:
+        """A cell ended."""
+        if self._waiting is not None:
+            self._waiting.cell_ended()
+            if not self._waiting.names:
+                self._unhook()
+
+    def matcher(self, context: Any) -> dict[str, Any]:
+        """Completion: names that wait are offered, and brought where their inside is asked for."""
+        from IPython.core.completer import SimpleCompletion
+
+        found: list[SimpleCompletion] = []
+        if self._waiting is not None:
+            line = context.line_with_cursor[: context.cursor_position]
+            self._waiting.bring(set(_LOOKED_INTO.findall(line)).intersection(self.names))
+            token = context.token
+            if token.isidentifier():
+                names = [name for name in self.names if name.startswith(token)]
+                found = [SimpleCompletion(text=name, type="waiting") for name in names]
+        return {"completions": found}
+
+    matcher.matcher_api_version = 2  # type: ignore[attr-defined] # IPython's way to mark it
+    matcher.matcher_identifier = "ipysession.waiting"  # type: ignore[attr-defined]
+
+    def _bringing(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """``method`` of the shell, which first brings the waiting names in its first argument."""
+
+        def asked(what: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._waiting is not None:
+                self._waiting.bring_for(str(what))
+            return method(what, *args, **kwargs)
+
+        return asked

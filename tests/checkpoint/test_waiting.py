@@ -1,0 +1,224 @@
+"""Values that wait: no cell meets a missing name, and nothing is brought that nobody asked for."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ipysession.checkpoint.slices import Load
+from ipysession.checkpoint.waiting import Waiting
+from ipysession.model.payloads import SavedGroup
+
+SECONDS = 30
+"""After which a wait has failed."""
+
+
+class Store:
+    """Groups by name: ``x=y`` are two names of one group. ``sources`` make functions."""
+
+    def __init__(self, *groups, sources=None):
+        self.groups = groups
+        self.sources = sources or {}
+        self.loaded = []
+        self.broken = set()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+
+    @property
+    def loads(self):
+        """What a plan would say."""
+        found = []
+        for number, text in enumerate(self.groups, start=1):
+            names = text.split("=")
+            group = SavedGroup(names=names, size=number, types=dict.fromkeys(names, "list"))
+            found.append(Load(number, group, tuple(names), (number, tuple(names))))
+        return found
+
+    def load(self, load, codes):
+        """What `load_group` does."""
+        self.entered.set()
+        assert self.gate.wait(SECONDS)
+        self.loaded.append("=".join(load.wanted))
+        if self.broken & set(load.wanted):
+            message = "the blob is damaged"
+            raise OSError(message)
+        made = {name: [name] for name in load.wanted}
+        for name in load.wanted:
+            if name in self.sources:
+                space = {}
+                exec(self.sources[name], space)
+                made[name] = space[name]
+                codes.append(space[name].__code__)
+        return made
+
+
+def waiting_for(store, namespace=None):
+    """Everything of ``store`` waits; the kernel is idle, no thread runs."""
+    return Waiting({} if namespace is None else namespace, store.loads, store.load)
+
+
+def test_a_cell_gets_what_it_names_and_nothing_else():
+    """With all that shares an object with it."""
+    store, namespace = Store("a=b", "c"), {}
+    waiting = waiting_for(store, namespace)
+    assert waiting.bring_for("print(a)") == {}
+    assert namespace == {"a": ["a"], "b": ["b"]}
+    assert waiting.names == ["c"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "a", "a.b()", "f'{a}'", "f'{a!r:>{c}}'", "lambda: a", "def f():\n    return a", "del a",
+        "[a for _ in ()]", "get_ipython().run_line_magic('time', 'a.sum()')", "'a'",
+        "get_ipython().run_line_magic('pinfo', 'a')", "get_ipython().system('echo $a')",
+        "globals()['a']", "exec('a')", "dir()", "get_ipython().run_line_magic('whos', '')",
+        "get_ipython().user_ns['a' + '']", "import __main__; __main__.a",
+        "get_ipython().run_line_magic('some_magic', '')", "class C:\n    x = a", "a += 1",
+    ],
+)  # fmt: skip
+def test_whatever_way_a_cell_may_reach_a_name(cell):
+    """Too much is safe, too little is not."""
+    store, namespace = Store("a"), {}
+    waiting_for(store, namespace).bring_for(cell)
+    assert "a" in namespace
+
+
+def test_what_a_loaded_function_asks_for_comes_with_it():
+    """Through functions that call functions, wherever they are held."""
+    sources = {"f": "def f(): return g()", "g": "def g(): return big"}
+    store, namespace = Store("f", "g", "big", "other", sources=sources), {}
+    waiting = waiting_for(store, namespace)
+    waiting.bring_for("f()")
+    assert set(namespace) == {"f", "g", "big"}
+    assert waiting.names == ["other"]
+
+
+def test_a_function_that_may_reach_anything_brings_everything():
+    """``exec`` inside of it says no names."""
+    store, namespace = Store("f", "big", sources={"f": "def f(t): exec(t)"}), {}
+    waiting_for(store, namespace).bring_for("f('big')")
+    assert set(namespace) == {"f", "big"}
+
+
+def test_outputs_are_reached_by_their_other_names():
+    """``Out[3]`` and ``_``."""
+    for cell in ("Out[3]", "_ + 1", "_3"):
+        store, namespace = Store("_3", "x"), {}
+        waiting_for(store, namespace).bring_for(cell)
+        assert set(namespace) == {"_3"}
+
+
+def test_a_name_that_the_user_has_bound_meanwhile_is_theirs():
+    """What waited is not put over it, not even as a partner of what is asked for."""
+    store, namespace = Store("a=b"), {"b": "mine"}
+    waiting_for(store, namespace).bring_for("a")
+    assert namespace == {"a": ["a"], "b": "mine"}
+
+
+def test_a_cell_that_binds_a_name_does_not_wait_for_it_afterwards():
+    """``a`` was given a new value without a look at the old one."""
+    store, namespace = Store("a"), {}
+    waiting = waiting_for(store, namespace)
+    namespace["a"] = 1
+    waiting.cell_ended()
+    assert waiting.names == []
+    waiting.close()
+
+
+def test_what_fails_to_load_is_told_to_the_cell_that_needs_it_and_to_no_other():
+    """With the reason; the rest comes."""
+    store, namespace = Store("a", "b"), {}
+    store.broken = {"a"}
+    waiting = waiting_for(store, namespace)
+    assert waiting.bring_for("b") == {}
+    assert "the blob is damaged" in waiting.bring_for("a + b")["a"]
+    assert waiting.bring_for("b") == {}
+    assert list(waiting.bring_for("print(a)")) == ["a"], "and to the next one"
+    assert store.loaded == ["b", "a"], "it is not tried again and again"
+    assert namespace == {"b": ["b"]}
+    assert waiting.broken == {(1, ("a",))}
+
+
+def test_an_interrupt_while_a_value_is_loaded_leaves_it_waiting():
+    """It can be asked for again."""
+    store, namespace = Store("a"), {}
+    calls = []
+
+    def load(load, codes):
+        if not calls:
+            calls.append(1)
+            raise KeyboardInterrupt
+        return store.load(load, codes)
+
+    waiting = Waiting(namespace, store.loads, load)
+    with pytest.raises(KeyboardInterrupt):
+        waiting.bring_for("a")
+    assert waiting.names == ["a"]
+    waiting.bring_for("a")
+    assert namespace == {"a": ["a"]}
+
+
+def arrive(waiting):
+    """Let the thread bring everything."""
+    thread = waiting._thread
+    assert thread is not None
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+def test_the_rest_comes_while_the_kernel_is_idle():
+    """Small ones first."""
+    store, namespace = Store("a", "b", "c"), {}
+    waiting = waiting_for(store, namespace)
+    waiting.cell_ended()
+    arrive(waiting)
+    assert store.loaded == ["a", "b", "c"]
+    assert set(namespace) == {"a", "b", "c"}
+
+
+def test_nothing_enters_the_namespace_while_a_cell_runs():
+    """A cell that does not ask for it never sees it appear."""
+    store, namespace = Store("a"), {}
+    store.gate.clear()
+    waiting = waiting_for(store, namespace)
+    waiting.cell_ended()
+    assert store.entered.wait(SECONDS)
+    waiting.cell_begins()
+    store.gate.set()
+    while not store.loaded:
+        pass
+    assert namespace == {}
+    waiting.cell_ended()
+    arrive(waiting)
+    assert namespace == {"a": ["a"]}
+
+
+def test_a_cell_takes_what_the_thread_has_in_hand():
+    """It is not loaded twice."""
+    store, namespace = Store("a"), {}
+    store.gate.clear()
+    waiting = waiting_for(store, namespace)
+    waiting.cell_ended()
+    assert store.entered.wait(SECONDS)
+    waiting.cell_begins()
+    threading.Timer(0.05, store.gate.set).start()
+    waiting.bring_for("a")
+    assert namespace == {"a": ["a"]}
+    assert store.loaded == ["a"]
+    waiting.close()
+
+
+def test_what_belongs_to_the_main_thread_is_not_loaded_by_another():
+    """A figure comes when it is asked for."""
+    store, namespace = Store("figure", "x"), {}
+    loads = store.loads
+    loads[0].group.types["figure"] = "matplotlib.Figure"
+    waiting = Waiting(namespace, loads, store.load)
+    waiting.cell_ended()
+    arrive(waiting)
+    assert store.loaded == ["x"]
+    waiting.bring_for("figure")
+    assert set(namespace) == {"figure", "x"}

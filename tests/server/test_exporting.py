@@ -93,6 +93,7 @@ async def test_to_a_path_in_the_server(export, jp_root_dir):
     [
         *("../out.ipynb", "sub/../../out.ipynb", "/../../out.ipynb", "link/out.ipynb"),
         *(".hidden.ipynb", ".git/out.ipynb", "a\0.ipynb", "out.py", "out"),
+        "n" * 300 + ".ipynb",
     ],
 )
 async def test_no_path_leads_out_of_the_servers_folder(export, jp_root_dir, tmp_path, path):

@@ -113,6 +113,6 @@ async def test_a_kernel_that_is_busy_or_gone(api, run, jp_serverapp, store):
     await until(is_busy, "idle")
     said = await runner.run(kernel_id, "status", [], ResumeRefused)
     assert said["headline"].startswith("Recording")
-    with pytest.raises(ResumeRefused, match="no session has the id"):
+    with pytest.raises(ResumeRefused, match="there are no sessions"):
         await runner.run(kernel_id, "resume", ["20200101-000000-aaaaaa"], ResumeRefused)
     await api("DELETE", "kernels", kernel_id)

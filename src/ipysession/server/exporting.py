@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 import os
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from ipysession.export import ExportOptions
 from ipysession.export.formats import format_named
 from ipysession.server import requests as r
 from ipysession.server.base import RESOURCE, Handler
+from ipysession.server.media import media_type
 from ipysession.sessions.exporting import file_name
 
 _BLOCK = 256 * 1024
@@ -103,7 +103,11 @@ class ExportHandler(Handler):
             raise InvalidRequest(message)
         target = _inside(path, root)
         manager: Any = self.contents_manager
-        hidden = await ensure_async(manager.is_hidden(path))
+        try:
+            hidden = await ensure_async(manager.is_hidden(path))
+        except OSError as error:
+            message = f"{path[:200]!r} cannot be a path here: {error.strerror or error}"
+            raise InvalidRequest(message) from error
         if (hidden or target.name.startswith(".")) and not manager.allow_hidden:
             message = f"{path[:200]!r} is hidden, and this server allows no hidden files"
             raise InvalidRequest(message)
@@ -115,8 +119,7 @@ class ExportHandler(Handler):
         return target
 
     async def _send(self, path: Path, name: str, data: dict[str, Any]) -> None:
-        kind = _MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-        kind = kind or "application/octet-stream"
+        kind = media_type(path)
         self.set_header("Content-Type", kind)
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Disposition", f"attachment; filename*=UTF-8''{quote(name)}")
@@ -130,9 +133,6 @@ class ExportHandler(Handler):
                 except StreamClosedError:
                     return
         self.finish(set_content_type=kind)
-
-
-_MEDIA_TYPES = {".ipynb": "application/x-ipynb+json", ".py": "text/x-python"}
 
 
 def _inside(path: str, root: str) -> Path:

@@ -37,7 +37,7 @@ class _NotebookRoute(Handler):
         manager: Any = self.contents_manager
         try:
             model = await ensure_async(manager.get(path, type="notebook"))
-        except web.HTTPError:
+        except (web.HTTPError, OSError):
             return []  # a notebook that was never saved, or is no notebook
         content, modified = model["content"], model["last_modified"]
 

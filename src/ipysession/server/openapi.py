@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from ipysession import __version__, errors
 from ipysession.server import answers, requests
+from ipysession.server.media import ANY_FILE, MEDIA_TYPES
 from ipysession.server.operations import OPERATIONS, Operation
 from ipysession.server.problems import PROBLEM_JSON, PROBLEMS, problem_type
 
@@ -38,9 +39,7 @@ _PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 
-_EXPORTED = {
-    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-}
+_EXPORTED: dict[str, Any] = {kind: {} for kind in (*MEDIA_TYPES.values(), ANY_FILE)}
 
 _EVERYWHERE = {
     HTTPStatus.FORBIDDEN: "No user is logged in, or this one may not; or a change without its "

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, WithJsonSchema
 
 from ipysession.checkpoint.plan import ReplayPolicy
+from ipysession.export.formats import FORMATS
 from ipysession.model import SessionState
 from ipysession.preferences import OfferResume
 from ipysession.sessions import MAX_PAGE, Sort
@@ -57,9 +58,14 @@ SessionId = Annotated[str, WithJsonSchema({"type": "string", "pattern": SESSION_
 State = Annotated[str, WithJsonSchema({"type": "string", "enum": list(map(str, SessionState))})]
 """Validated by the verb, in its words."""
 
+FormatName = Annotated[
+    str, WithJsonSchema({"type": "string", "enum": [made.name for made in FORMATS.values()]})
+]
+"""Validated by the export, in its words; a suffix is a name, too."""
+
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
-StepNumber = Annotated[Whole, Field(ge=1, le=_BIG)]
+StepNumber = Annotated[int, Field(ge=1, le=_BIG), BeforeValidator(_whole)]
 
 
 class Order(StrEnum):
@@ -193,9 +199,7 @@ class ExportRequest(Body):
     things about what to keep: at most one of them may be given.
     """
 
-    format: Name = Field(
-        "notebook", description="a format's name or suffix; GET settings lists them"
-    )
+    format: FormatName = Field("notebook", description="what to make of it")
     all: StrictBool = Field(False, description="every step, failures included")
     steps: list[StepNumber] = Field([], max_length=100_000, description="exactly these steps")
     targets: list[Name] = Field([], max_length=10_000, description="only what these variables need")

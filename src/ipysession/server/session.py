@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import secrets
 import time
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -110,7 +111,8 @@ class NotesHandler(Handler):
         add = partial(self.sessions.note, asked.text, session_id, step=asked.step)
         report = await asyncio.to_thread(add)
         self.rooms.events.tell("session", {"change": "updated", "id": session_id})
-        await self.answer(report.data, 201)
+        step, now = report.data["step"], datetime.now(UTC)
+        await self.answer({"text": asked.text, "step": step, "time": now.isoformat()}, 201)
 
 
 _RESUMED = ("restored", "waiting", "replayed", "lost", "notes", "seconds")

@@ -1,0 +1,180 @@
+"""The OpenAPI document against the handlers: schemathesis asks a real server whatever the
+document allows, and things that it does not allow.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+from urllib.request import Request, urlopen
+
+import pytest
+from integration.kernels import Home
+
+from ipysession.model import payloads as p
+from ipysession.model.provenance import Environment, FileUse
+from ipysession.server.openapi import openapi_document
+from ipysession.store import Store
+
+pytestmark = pytest.mark.integration
+
+TOKEN = "0123456789abcdef"
+
+LEFT_OUT = {
+    "listenToEvents": "never ends",
+    "describe": "says itself",
+    "resumeSession": "runs in kernels: see test_running",
+}
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "positive_data_acceptance",
+)
+
+
+class Server:
+    """A Jupyter server as a user starts it."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.log = home.root / "server.log"
+        self.process: subprocess.Popen | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root"]
+        command += [f"--IdentityProvider.token={TOKEN}", "--ServerApp.port=0"]
+        command += ["--ServerApp.jpserver_extensions={'ipysession': True}"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=self.home.environment(), cwd=self.home.work
+            )
+        deadline = time.monotonic() + 60
+        while not self.url:
+            assert time.monotonic() < deadline, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.1)
+            for file in (self.home.jupyter / "runtime").glob("jpserver-*.json"):
+                said = json.loads(file.read_text() or "{}")
+                self.url = said.get("url", "") + "ipysession/api" if said else ""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
+
+    def end(self) -> int:
+        """End it as its user does; its exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        try:
+            return self.process.wait(20)
+        finally:
+            self.process.kill()
+
+    def open(self, path: str):
+        """The answer to a GET, as a stream."""
+        request = Request(f"{self.url}/{path}", headers={"Authorization": f"token {TOKEN}"})
+        return urlopen(request, timeout=30)
+
+
+@pytest.fixture
+def home(tmp_path):
+    """The folders of one imaginary user."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def sessions(home, monkeypatch):
+    """The ids of a few sessions in the user's store."""
+    for name, value in home.isolation.items():
+        monkeypatch.setenv(name, value)
+    return [recorded(Store(), title) for title in ("Flights", "Größe <b>", "x" * 300)]
+
+
+def recorded(store: Store, title: str) -> str:
+    """A session with something of everything that a log can tell."""
+    writer = store.create(p.SessionCreated(session="", title=title, notebook="/work/a.ipynb"))
+    writer.append(p.RunStarted(number=1, environment=Environment(python="3.13.1", cwd="/work")))
+    for step, (source, outcome) in enumerate((("a = 1", "ok"), ("a\n", "ok"), ("b", "error")), 1):
+        writer.append(p.StepStarted(step=step, source=source, cell_id=f"cell-{step % 2}"))
+        output = {"output_type": "stream", "name": "stdout", "text": "é\n"}
+        writer.append(p.StepOutput(step=step, events=[{"event": "output", "output": output}]))
+        use = FileUse(path="/data/a.csv", size=7, action="read")
+        writer.append(p.StepEffects(step=step, files=[use]))
+        raised = p.StepError(ename="NameError", evalue="b", traceback=["…"])
+        writer.append(
+            p.StepFinished(
+                step=step,
+                outcome=outcome,
+                duration=0.5,
+                bound=["a"] if step == 1 else [],
+                reads=["a"] if step == 2 else [],
+                error=raised if outcome == "error" else None,
+            )
+        )
+    preview = p.Preview(type="int", size=28, text="1")
+    group = p.SavedGroup(names=["a"], size=5, inline="gARLAS4=", previews={"a": preview})
+    skipped = p.SkippedGroup(names=["s"], reason="a socket")
+    writer.append(p.CheckpointSaved(step=1, groups=[group], skipped=[skipped]))
+    writer.append(p.NoteAdded(text="look", step=1))
+    writer.append(p.SessionTagged(tag="paper"))
+    writer.append(p.SessionPaused(reason="kernel shutdown"))
+    writer.close()
+    return writer.id
+
+
+def test_schemathesis_finds_no_difference_between_document_and_server(home, sessions, tmp_path):
+    """Whatever the document allows is answered as it says; what it does not allow is refused."""
+    document = json.loads(json.dumps(openapi_document()))
+    for item in document["paths"].values():
+        for part in (item, *(item[method] for method in item if method != "parameters")):
+            for parameter in part.get("parameters", []):
+                # Without help nothing would be found but ids that nobody knows.
+                if parameter["name"] == "id":
+                    parameter["schema"]["enum"] = [*sessions, "20200101-000000-aaaaaa"]
+                elif "pattern" in parameter["schema"] and parameter["name"] != "kernel_id":
+                    parameter["schema"]["enum"] = sessions
+    # What makes no sense together, and what starts kernels: test_exporting has that.
+    asked = document["components"]["schemas"]["ExportRequest"]["properties"]
+    for name in ("steps", "targets", "verify", "path", "kernel_id"):
+        del asked[name]
+    described = tmp_path / "openapi.json"
+    described.write_text(json.dumps(document))
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", str(described)]
+    command += ["--header", f"Authorization: token {TOKEN}", "--checks", ",".join(CHECKS)]
+    for name in LEFT_OUT:
+        command += ["--exclude-operation-id", name]
+    command += ["--phases", "coverage,fuzzing", "--max-examples", "8", "--seed", "1"]
+    command += ["--generation-database", "none", "--suppress-health-check", "all"]
+    with Server(home) as server, server.open("openapi.json") as answer:
+        assert json.load(answer) == json.loads(json.dumps(openapi_document()))
+        done = subprocess.run(
+            [*command, "--url", server.url],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=110,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-10_000:] + done.stderr
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_server_ends_at_once_although_somebody_listens(home, sessions):
+    """The stream of events holds nothing up, and leaves no complaint."""
+    with Server(home) as server, server.open("events") as stream:
+        assert stream.readline() == b"retry: 2000\n"
+        began = time.monotonic()
+        assert server.end() == 0
+        assert time.monotonic() - began < 15
+    log = server.log.read_text()
+    assert "Traceback" not in log
+    assert "Task was destroyed" not in log

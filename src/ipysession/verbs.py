@@ -55,6 +55,7 @@ def _argument(*names: str, implied: str | None = None, **options: Any) -> Argume
 
 _SESSION = _argument("session", nargs="?", metavar="SESSION", help=SESSION_HELP)
 _STEPS = _argument("--step", nargs="+", type=int, default=[], metavar="N", help="only these steps")
+_OF_SESSION = _argument("--session", dest="of", metavar="SESSION", help=SESSION_HELP)
 _REPLAY = _argument(
     "--replay",
     default="safe",
@@ -120,6 +121,28 @@ VERBS: tuple[Verb, ...] = (
     Verb("outputs", "what the steps showed, as recorded",
          lambda s, a: s.outputs(a.session, steps=a.step), (_SESSION, _STEPS)),
     Verb(
+        "history",
+        "the versions of a cell or a variable, with what changed and their results",
+        lambda s, a: s.history(a.what, a.of),
+        (
+            _argument("what", nargs="?", metavar="CELL|NAME",
+                      help="a cell's id, the number of one of its steps, or a variable; without "
+                      "it, the cells that ran more than once"),
+            _OF_SESSION,
+        ),
+        takes_session=False,
+    ),
+    Verb(
+        "diff",
+        "what differs between two sessions, or between two steps of one",
+        lambda s, a: s.diff(a.one, a.other, a.of),
+        (
+            _argument("one", metavar="A", help="a session, or the number of a step"),
+            _argument("other", metavar="B", help="another one"),
+            _OF_SESSION,
+        ),
+    ),
+    Verb(
         "resume",
         "bring a session's variables back and go on recording in it",
         _resume,
@@ -158,6 +181,10 @@ VERBS: tuple[Verb, ...] = (
             _argument("--force", action="store_true", help="overwrite the file"),
         ),
     ),
+    Verb("import", "make a session of a bundle or of an executed notebook",
+         lambda s, a: s.import_file(a.file),
+         (_argument("file", metavar="FILE", help="a bundle (.zip) or a notebook (.ipynb)"),),
+         takes_session=False),
     Verb("rename", "give a session a new title",
          lambda s, a: s.rename(" ".join(a.title), a.session),
          (_argument("title", nargs="+", metavar="TITLE"),

@@ -69,8 +69,11 @@ COMPARED = {
     "list": ["list"],
     "show": ["show", "First analysis"],
     "outputs": ["outputs", "First analysis"],
+    "history": ["history", "--session", "Second analysis"],
+    "diff": ["diff", "First analysis", "Second analysis"],
     "resume-plan": ["resume-plan", "Second analysis"],
     "export": ["export", "First analysis", "-o", "same.ipynb", "--force"],
+    "import": ["import", "shared.zip"],
     "rename": ["rename", "Second analysis", "--session", "Second analysis"],
     "note": ["note", "a remark", "--session", "{third}"],
     "tag": ["tag", "kept", "Second analysis"],
@@ -89,7 +92,7 @@ def test_every_verb_of_both_faces_is_compared():
     assert {verb.name for verb in SHELL_VERBS} - set(COMPARED) == {"enable", "disable", "demo"}
 
 
-@pytest.mark.parametrize("name", sorted(set(COMPARED) - {"note"}))
+@pytest.mark.parametrize("name", sorted(set(COMPARED) - {"note", "import"}))
 def test_both_faces_answer_alike(kernel, home, name):
     """The same ``--json`` from ``%session`` and from ``jupyter session``."""
     words = COMPARED[name]
@@ -97,6 +100,19 @@ def test_both_faces_answer_alike(kernel, home, name):
     in_kernel = kernel.ok(f"%session {quoted} --json")
     in_shell = shell(home, *words, "--json", check=False)
     assert json.loads(in_kernel.stdout) == json.loads(in_shell.stdout)
+
+
+def test_a_session_goes_to_somebody_else_and_back(kernel, home, tmp_path):
+    """As a bundle, imported from the shell there; the notebook of it from this kernel."""
+    kernel.ok('%session export "Second analysis" -o shared.zip')
+    other = Home(tmp_path)
+    said = json.loads(shell(other, "import", str(home.work / "shared.zip"), "--json").stdout)
+    assert (said["steps"], said["trusted"]) == (2, False)
+    shell(other, "export", said["session"], "-o", "back.ipynb")
+    # Exported is what shows something and did not fail.
+    imported = kernel.ok(f"%session import {other.work / 'back.ipynb'} --json")
+    assert json.loads(imported.stdout)["steps"] == 1
+    assert "back" in ids(home)
 
 
 def test_a_note_from_either_face(kernel, home):

@@ -198,6 +198,12 @@ _FIELDS: dict[type[p.Payload], dict[str, st.SearchStrategy[Any]]] = {
     p.SessionUntagged: {"tag": texts()},
     p.NoteAdded: {"text": texts(), "step": st.none() | _number},
     p.ArtifactSaved: {"name": texts(), "blob": texts(), "size": st.integers(0, 2**70)},
+    p.SessionImported: {
+        "kind": st.sampled_from(["bundle", "notebook"]),
+        "origin": texts(),
+        "digest": texts(),
+        "inputs": _names,
+    },
     p.BranchCreated: {"session": texts(), "step": _number},
     p.SessionMoved: {"step": _number, "left": st.none() | _number},
 }

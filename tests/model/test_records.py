@@ -140,6 +140,7 @@ def test_a_record_types_first_words_are_those_of_the_glossary():
         "session.untagged",
         "note.added",
         "artifact.saved",
+        "session.imported",
         "branch.created",
         "session.moved",
     ]

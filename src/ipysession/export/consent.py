@@ -11,7 +11,7 @@ from ipysession.export.inputs import folder_of
 from ipysession.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from ipysession.model import Session, Step
     from ipysession.model.provenance import Connection
@@ -20,10 +20,16 @@ _ELSEWHERE = re.compile(r"expanduser|Path\.home|environ|getenv|__file__|~/")
 """Ways to a path through which a second run would reach the user's own files."""
 
 
-def needs_consent(session: Session, steps: Iterable[Step]) -> tuple[int, str] | None:
-    """The first of ``steps`` that must not be re-run without the user's consent, and why."""
+def needs_consent(
+    session: Session, steps: Iterable[Step], foreign: Collection[int] = ()
+) -> tuple[int, str] | None:
+    """The first of ``steps`` that must not be re-run without the user's consent, and why.
+    ``foreign`` are steps that this user's key does not prove to be the user's own.
+    """
     sources: list[str] = []
     for step in steps:
+        if step.number in foreign or step.provenance.imported:
+            return step.number, "was not recorded by you"
         sources.append(step.source)
         folder = folder_of(session, step)
         reason = _reason(step, folder) or _may_write_elsewhere(step, folder, sources)

@@ -1,4 +1,4 @@
-"""Which saved values stand for the names at the end of a branch, and may be unpickled."""
+"""Which saved values stand for the names at the end of a branch, and whose records they are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ipysession.lineage.graph import Graph
 from ipysession.lineage.things import thing
-from ipysession.model.payloads import CheckpointSaved
+from ipysession.model.payloads import CheckpointSaved, StepStarted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -57,3 +57,17 @@ def _trusted(reading: Reading, steps: Collection[int]) -> Iterator[CheckpointSav
             assert unproven is not None  # noqa: S101 - else there is nothing to go over
             if record.seq not in unproven:
                 yield saved
+
+
+def foreign_steps(reading: Reading) -> frozenset[int]:
+    """The steps that this user's key does not prove to be the user's own; none where the session
+    was not read with the key.
+    """
+    unproven = reading.contents.unproven
+    if not unproven:
+        return frozenset()
+    return frozenset(
+        record.payload.step
+        for record in reading.contents.records
+        if isinstance(record.payload, StepStarted) and record.seq in unproven
+    )

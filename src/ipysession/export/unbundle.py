@@ -9,7 +9,7 @@ import stat
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from blake3 import blake3
 from pydantic import ValidationError
@@ -43,7 +43,8 @@ class Caps:
 class Bundle:
     """An open bundle. Make one with `open_bundle`."""
 
-    def __init__(self, zipped: zipfile.ZipFile, caps: Caps) -> None:
+    def __init__(self, stream: BinaryIO, zipped: zipfile.ZipFile, caps: Caps) -> None:
+        self._stream = stream
         self._zip = zipped
         self._left = caps.bytes
         self._parts = _checked_parts(zipped, caps)
@@ -67,6 +68,14 @@ class Bundle:
             )
             raise ImportRefused(message)
         return manifest
+
+    def digest(self) -> str:
+        """BLAKE3 of the whole file, in hex."""
+        hasher = blake3()
+        self._stream.seek(0)
+        while piece := self._stream.read(_CHUNK):
+            hasher.update(piece)
+        return hasher.hexdigest()
 
     def unpack(self, folder: Path) -> None:
         """Write log and blobs below ``folder``, an empty private folder, as a session has them.
@@ -125,7 +134,7 @@ def open_bundle(path: Path, caps: Caps | None = None) -> Iterator[Bundle]:
     """Open a bundle to read it. Raises ImportRefused, whatever is wrong with the file."""
     try:
         with files.open_regular(path) as stream, zipfile.ZipFile(stream) as zipped:
-            yield Bundle(zipped, caps or Caps())
+            yield Bundle(stream, zipped, caps or Caps())
     except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else error
         message = f"{path} cannot be read as a bundle: {said}"

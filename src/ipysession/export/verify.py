@@ -24,7 +24,7 @@ from ipysession.export import nb
 from ipysession.export.compare import difference, readable, tolerant
 from ipysession.export.consent import needs_consent
 from ipysession.export.inputs import Inputs, copy_inputs, folder_of
-from ipysession.export.saved import saved_values
+from ipysession.export.saved import foreign_steps, saved_values
 from ipysession.export.values import MIME, Same
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def verify_notebook(
     numbers = {_step(cell) for cell in notebook.cells if cell.cell_type == "code"}
     steps = [step for step in session.steps if step.number in numbers]
     if not consent:
-        reaching = needs_consent(session, steps)
+        reaching = needs_consent(session, steps, foreign_steps(reading))
         if reaching is not None:
             number, reason = reaching
             why = (

@@ -57,6 +57,7 @@ class SummaryFold:
             p.SessionResumed: self._transition,
             p.SessionCompleted: self._transition,
             p.SessionFailed: self._transition,
+            p.SessionImported: self._imported,
             p.SessionTitled: self._titled,
             p.SessionTagged: self._tagged,
             p.SessionUntagged: self._untagged,
@@ -135,6 +136,9 @@ class SummaryFold:
             self._replays.discard(step)
         elif payload.outcome is not Outcome.OK:
             self._failures += 1
+
+    def _imported(self, _: Record, payload: p.SessionImported) -> None:
+        self._fields["imported"] = payload.origin
 
     def _titled(self, _: Record, payload: p.SessionTitled) -> None:
         self._fields["title"] = payload.title
@@ -323,18 +327,19 @@ _NOTHING = Provenance()
 _NAMES_OF_NOTHING: tuple[list[str], ...] = ([], [], [])
 
 
-def _provenance(finished: p.StepFinished | None, effects: list[p.StepEffects]) -> Provenance:
+def _provenance(draft: _StepDraft) -> Provenance:
+    finished, effects, imported = draft.finished, draft.effects, draft.started.imported
     bound, deleted, reads = _NAMES_OF_NOTHING
     exact = False
     if finished is not None:
         bound, deleted, reads = finished.bound, finished.deleted, finished.reads
         exact = finished.exact
     if not effects:
-        if not (bound or deleted or reads or exact):
+        if not (bound or deleted or reads or exact or imported):
             return _NOTHING
         names = {
             "bound": tuple(bound), "deleted": tuple(deleted), "reads": tuple(reads),
-            "exact": exact,
+            "exact": exact, "imported": imported,
         }  # fmt: skip
         return Provenance.trusted(_NOTHING.__dict__ | names)
     return Provenance(
@@ -349,6 +354,7 @@ def _provenance(finished: p.StepFinished | None, effects: list[p.StepEffects]) -
         cwd=next((effect.cwd for effect in reversed(effects) if effect.cwd), None),
         environ_changed=tuple(name for effect in effects for name in effect.environ_changed),
         asked_input=any(effect.asked_input for effect in effects),
+        imported=imported,
         exact=exact,
         lineage=next((effect.lineage for effect in reversed(effects) if effect.lineage), None),
     )
@@ -373,7 +379,7 @@ def _step(draft: _StepDraft, living_run: int | None) -> Step:
         "outcome": Outcome.RUNNING if draft.run == living_run else Outcome.DIED,
         "error": None,
         "events": tuple(draft.events),
-        "provenance": _provenance(finished, draft.effects),
+        "provenance": _provenance(draft),
         "redacted": started.redacted,
     }
     if finished is not None:

@@ -82,6 +82,8 @@ class StepStarted(Payload):
     execution_count: int | None = None
     store_history: bool = True
     replay_of: int | None = None
+    imported: bool = False
+    """It came with an imported notebook and never ran here."""
     redacted: dict[str, int] = Field(default_factory=dict)
     """How many secrets of each kind were taken out of the source."""
 
@@ -305,6 +307,21 @@ class ArtifactSaved(Payload):
     step: int | None = None
 
 
+class SessionImported(Payload):
+    """The session came from a file: a bundle (all records before this one), or a notebook (its
+    steps say so themselves).
+    """
+
+    type: ClassVar[str] = "session.imported"
+    kind: Literal["bundle", "notebook"]
+    origin: str
+    """The file's name."""
+    digest: str
+    """BLAKE3 of the file, in hex."""
+    inputs: list[str] = Field(default_factory=list)
+    """Blobs that hold files which the session read: named by the digests in its effects."""
+
+
 class BranchCreated(Payload):
     """Another session grows from a step of this one."""
 
@@ -352,6 +369,7 @@ PAYLOADS: dict[str, type[Payload]] = {
         SessionUntagged,
         NoteAdded,
         ArtifactSaved,
+        SessionImported,
         BranchCreated,
         SessionMoved,
     )

@@ -134,6 +134,8 @@ class Provenance(Frozen):
     environ_changed: tuple[str, ...] = ()
     """Names (never values) of environment variables that the step changed."""
     asked_input: bool = False
+    imported: bool = False
+    """The step came with an imported notebook: it never ran here."""
     exact: bool = False
     """``bound``, ``deleted`` and ``reads`` tell all that it read and wrote, unless ``lineage``
     tells more."""
@@ -156,6 +158,8 @@ class Provenance(Frozen):
             said.append("changed the environment variables " + ", ".join(self.environ_changed))
         if self.asked_input:
             said.append("asked for input")
+        if self.imported:
+            said.append("was imported, and never ran here")
         return tuple(said)
 
 

@@ -96,6 +96,8 @@ class Summary(Frozen):
     """Seconds that cells ran, in all."""
     records: int = 0
     parent: ParentStep | None = None
+    imported: str | None = None
+    """The file that the session was imported from."""
     user: str = ""
     host: str = ""
     cwd: str = ""

@@ -9,15 +9,25 @@ from __future__ import annotations
 
 from ipysession.sessions.browsing import BrowsingVerbs
 from ipysession.sessions.changing import ChangingVerbs
+from ipysession.sessions.comparing import ComparingVerbs
 from ipysession.sessions.exporting import ExportingVerbs
 from ipysession.sessions.finding import MAX_PAGE, Page, Sort
+from ipysession.sessions.importing import ImportingVerbs
 from ipysession.sessions.reading import ReadingVerbs
 from ipysession.sessions.settling import SettlingVerbs
 
 __all__ = ["MAX_PAGE", "Page", "Sessions", "Sort"]
 
 
-class Sessions(ReadingVerbs, BrowsingVerbs, ExportingVerbs, ChangingVerbs, SettlingVerbs):
+class Sessions(
+    ReadingVerbs,
+    BrowsingVerbs,
+    ComparingVerbs,
+    ExportingVerbs,
+    ImportingVerbs,
+    ChangingVerbs,
+    SettlingVerbs,
+):
     """The verbs over one store. ``live`` is the session that this process records, if any:
     the default of every verb is then that one, else ``latest``.
     """

@@ -10,6 +10,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from blake3 import blake3
+
 from ipysession.checkpoint.plan import Action, make_plan
 from ipysession.documents import step_document, summary_document
 from ipysession.errors import StepNotFound
@@ -186,6 +188,32 @@ def variables(session: Session, step: int | None = None) -> dict[str, Any]:
     Raises StepNotFound.
     """
     at = tree.head(session) if step is None else find_step(session, step).number
+    values = _values(session, at)
+    return {
+        "session": session.id,
+        "step": at,
+        "variables": [
+            _variable(name, values[name], values[name].step in session.dropped)
+            for name in sorted(values)
+            if not is_internal(name)
+        ],
+    }
+
+
+def saved_hashes(session: Session, step: int | None = None) -> dict[str, str]:
+    """For each variable after a step (default: where the session stands) the hash, in hex, of
+    what was saved of it, with all that it shares objects with. Raises StepNotFound.
+    """
+    at = tree.head(session) if step is None else find_step(session, step).number
+    found = {}
+    for name, value in _values(session, at).items():
+        if value.group is not None:
+            data = value.group.model_dump_json(include={"inline", "blob", "parts", "table"})
+            found[name] = blake3(data.encode()).hexdigest()
+    return found
+
+
+def _values(session: Session, at: int | None) -> dict[str, _Value]:
     saved: dict[int, list[CheckpointSaved]] = {}
     for checkpoint in session.checkpoints:
         saved.setdefault(checkpoint.step, []).append(checkpoint)
@@ -197,15 +225,7 @@ def variables(session: Session, step: int | None = None) -> dict[str, Any]:
             values[name] = _Value(passed.number)
         for checkpoint in saved.get(passed.number, ()):
             _take(checkpoint, passed.number, values)
-    return {
-        "session": session.id,
-        "step": at,
-        "variables": [
-            _variable(name, values[name], values[name].step in session.dropped)
-            for name in sorted(values)
-            if not is_internal(name)
-        ],
-    }
+    return values
 
 
 def _take(checkpoint: CheckpointSaved, step: int, values: dict[str, _Value]) -> None:

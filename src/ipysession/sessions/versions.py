@@ -6,12 +6,13 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from ipysession.model import tree
-from ipysession.sessions.browsing import variables
+from ipysession.sessions.browsing import saved_hashes, variables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ipysession.model import Session, Step
+    from ipysession.model.provenance import Environment
 
 
 def history_document(session: Session, cell: str | None = None) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def history_document(session: Session, cell: str | None = None) -> dict[str, Any
             {
                 "cell_id": cell_id,
                 "versions": [
-                    _version(step, steps[place - 1] if place else None)
+                    version_document(step, steps[place - 1] if place else None)
                     for place, step in enumerate(steps)
                 ],
             }
@@ -37,7 +38,8 @@ def history_document(session: Session, cell: str | None = None) -> dict[str, Any
     }
 
 
-def _version(step: Step, before: Step | None) -> dict[str, Any]:
+def version_document(step: Step, before: Step | None) -> dict[str, Any]:
+    """A step as a version of its cell; ``before`` is the version before it."""
     return {
         "step": step.number,
         "source": step.source,
@@ -109,7 +111,7 @@ def _pair(left: Step | None, right: Step | None) -> dict[str, Any]:
 
 def _variables(session: Session, other: Session) -> list[dict[str, Any]]:
     """The names that do not say the same of themselves in both."""
-    left, right = _told(session), _told(other)
+    left, right = fingerprints(session), fingerprints(other)
     return [
         {"name": name, "left": left.get(name), "right": right.get(name)}
         for name in sorted({*left, *right})
@@ -117,19 +119,35 @@ def _variables(session: Session, other: Session) -> list[dict[str, Any]]:
     ]
 
 
-def _told(session: Session) -> dict[str, str]:
+def fingerprints(session: Session, step: int | None = None) -> dict[str, str]:
+    """What each variable says of itself after a step (default: where the session stands), and
+    the first digits of the hash of what was saved of it, so that values that look alike are
+    told apart. Equal fingerprints mean equal pickles; unequal ones mostly other values.
+    """
     said = {}
-    for item in variables(session)["variables"]:
+    hashes = saved_hashes(session, step)
+    for item in variables(session, step)["variables"]:
         shape = "" if item["shape"] is None else " × ".join(map(str, item["shape"]))
-        parts = (item["type"], shape, item["preview"] or "")
-        said[item["name"]] = " ".join(part for part in parts if part) or "not saved"
+        name = item["name"]
+        hashed = f"#{hashes[name][:8]}" if item["saved"] and name in hashes else ""
+        parts = (item["type"], shape, item["preview"] or "", hashed)
+        said[name] = " ".join(part for part in parts if part) or "not saved"
     return said
 
 
 def _environment(session: Session, other: Session) -> list[dict[str, Any]]:
     if not session.runs or not other.runs:
         return []
-    left, right = session.runs[-1].environment, other.runs[-1].environment
+    return run_differences(session, session.runs[-1].number, other, other.runs[-1].number)
+
+
+def run_differences(
+    session: Session, number: int, other: Session, other_number: int
+) -> list[dict[str, Any]]:
+    """What differs between the environments of two runs, each of its session."""
+    left, right = _environment_of(session, number), _environment_of(other, other_number)
+    if left is None or right is None:
+        return []
     pairs = [
         ("Python", left.python, right.python),
         ("host", left.host, right.host),
@@ -144,3 +162,7 @@ def _environment(session: Session, other: Session) -> list[dict[str, Any]]:
         if name in left.packages and name in right.packages
     ]
     return [{"what": what, "then": then, "now": now} for what, then, now in pairs if then != now]
+
+
+def _environment_of(session: Session, number: int) -> Environment | None:
+    return next((run.environment for run in session.runs if run.number == number), None)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import secrets
 import shutil
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ipysession.errors import (
     AmbiguousSession,
+    ImportRefused,
     InvalidRequest,
     SessionNotFound,
     StoreUnsafe,
@@ -205,6 +207,39 @@ class Store:
         fields = {} if created is None else created.model_dump(exclude={"session"})
         writer.append(SessionCreated(**{"title": session_id, **fields, "session": session_id}))
         return writer
+
+    def adopt(self, session_id: str, fill: Callable[[Path], None]) -> SessionFolder:
+        """Take in a session that was recorded elsewhere. ``fill`` writes log and blobs into the
+        empty private folder that it is given; the session appears when it is whole, or not at
+        all. Raises ImportRefused where the store has it already, or what ``fill`` raises.
+        """
+        for needed in (self.path, self.sessions_folder):
+            files.make_private_folder(needed)
+        target = self.sessions_folder / validate_id(session_id)
+        taken = ImportRefused(
+            f"session {session_id} is in {self.path} already; to have the other one too, import "
+            "it into another store (IPYSESSION_STORE)"
+        )
+        if target.exists():
+            raise taken
+        place = self.sessions_folder / f".importing-{session_id}-{secrets.token_hex(4)}"
+        try:
+            files.make_folder(place, exist_ok=False)
+            fill(place)
+            files.sync_folder(place)
+            try:
+                place.rename(target)
+            except FileExistsError:
+                raise taken from None
+            except OSError as error:
+                raise (taken if target.exists() else error) from error
+            files.sync_folder(self.sessions_folder)
+        except OSError as error:
+            message = f"{session_id} cannot be imported into {self.path}: {error.strerror or error}"
+            raise StoreUnusable(message) from error
+        finally:
+            shutil.rmtree(place, ignore_errors=True)  # also after Ctrl-C; gone where it succeeded
+        return SessionFolder(target)
 
     def open_for_append(
         self,

@@ -116,16 +116,22 @@ def test_a_session_goes_to_somebody_else_and_back(kernel, home, tmp_path):
 
 
 def test_a_note_from_either_face(kernel, home):
-    """The shell adds to a session that nobody writes; this kernel's own is busy for it."""
+    """Also from the shell to the session that this kernel writes, which runs a cell just then."""
     kernel.ok("%session note from the notebook")
     done = shell(home, "note", "from the shell", "--session", ids(home)["Second analysis"])
     assert "noted" in done.stdout
     own_id = json.loads(kernel.ok("%session status --json").stdout)["session"]["id"]
-    busy = shell(home, "note", "too late", "--session", own_id, check=False)
-    assert busy.returncode == 1
-    assert "is being written by process" in busy.stderr
+    running = kernel.send("import time\ntime.sleep(15)")
+    shell(home, "note", "while it runs", "--session", own_id)
+    shell(home, "tag", "asked for", own_id)
+    shown = json.loads(shell(home, "show", own_id, "--json").stdout)
+    assert shown["steps"][-1]["outcome"] == "running"
+    assert shown["tags"] == ["asked for"]
+    kernel.interrupt()
+    kernel.receive(running, 60)
     own = json.loads(kernel.ok("%session show --json").stdout)
-    assert [note["text"] for note in own["notes"]] == ["from the notebook"]
+    assert [note["text"] for note in own["notes"]] == ["from the notebook", "while it runs"]
+    assert own["damage"] == []
 
 
 @pytest.mark.parametrize("verb", [verb.name for verb in SHELL_VERBS])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ipysession.documents import counted
-from ipysession.errors import InvalidRequest, StepNotFound
+from ipysession.errors import InvalidRequest, SessionBusy, StepNotFound
 from ipysession.model import payloads as p
 from ipysession.report import Report, byte_size
 from ipysession.sessions.finding import Finding
@@ -22,46 +22,43 @@ class ChangingVerbs(Finding):
     def rename(self, title: str, reference: str | None = None) -> Report:
         """Give a session a new title."""
         title = _text(title, "a title")
-        session = self._append(reference, p.SessionTitled(title=title))
+        session = self._append(self.resolve(reference), p.SessionTitled(title=title))
         return Report({"session": session, "title": title}, f"{session} is now “{title}”")
 
     def note(self, text: str, reference: str | None = None, *, step: int | None = None) -> Report:
         """Add a remark after ``step``, or after the newest one. Raises StepNotFound."""
         text = _text(text, "a note")
-        with _Writer(self, reference) as writer:
-            last = writer.last_step
-            if step is not None and not 1 <= step <= last:
-                message = f"session {writer.id} has no step {step}; it has {last} steps"
-                raise StepNotFound(message)
-            step = step or last or None
-            writer.append(p.NoteAdded(text=text, step=step))
-            session = writer.id
+        session = self.resolve(reference)
+        last = self._last_step(session)
+        if step is not None and not 1 <= step <= last:
+            message = f"session {session} has no step {step}; it has {last} steps"
+            raise StepNotFound(message)
+        step = step or last or None
+        self._append(session, p.NoteAdded(text=text, step=step))
         return Report({"session": session, "step": step, "note": text}, f"noted in {session}")
 
     def tag(self, tag: str, reference: str | None = None) -> Report:
         """Add a tag."""
         tag = _text(tag, "a tag")
-        session = self._append(reference, p.SessionTagged(tag=tag))
+        session = self._append(self.resolve(reference), p.SessionTagged(tag=tag))
         return Report({"session": session, "tag": tag}, f"{session} is tagged {tag}")
 
     def untag(self, tag: str, reference: str | None = None) -> Report:
         """Remove a tag."""
         tag = _text(tag, "a tag")
-        session = self._append(reference, p.SessionUntagged(tag=tag))
+        session = self._append(self.resolve(reference), p.SessionUntagged(tag=tag))
         return Report({"session": session, "tag": tag}, f"{session} is no longer tagged {tag}")
 
     def retag(self, tags: Sequence[str], reference: str | None = None) -> Report:
         """Give a session exactly these tags."""
         wanted = list(dict.fromkeys(_text(tag, "a tag") for tag in tags))
-        with _Writer(self, reference) as writer:
-            had = writer.summary().tags
-            for tag in had:
-                if tag not in wanted:
-                    writer.append(p.SessionUntagged(tag=tag))
-            for tag in wanted:
-                if tag not in had:
-                    writer.append(p.SessionTagged(tag=tag))
-            session = writer.id
+        session = self.resolve(reference)
+        own = self._own(session)
+        folder = self.store.folder(session)
+        had = (folder.summary(self.store.key()) if own is None else own.summary()).tags
+        gone = [p.SessionUntagged(tag=tag) for tag in had if tag not in wanted]
+        new = [p.SessionTagged(tag=tag) for tag in wanted if tag not in had]
+        self._append(session, *gone, *new)
         said = f"is tagged {', '.join(wanted)}" if wanted else "has no tags"
         return Report({"session": session, "tags": wanted}, f"{session} {said}")
 
@@ -88,31 +85,44 @@ class ChangingVerbs(Finding):
         data["bytes"] = freed
         return Report(data, f"deleted {folder.id} “{summary.title}”, {byte_size(freed)}")
 
-    def _append(self, reference: str | None, payload: p.Payload) -> str:
-        with _Writer(self, reference) as writer:
-            writer.append(payload)
-            return writer.id
+    def _append(self, session_id: str, *payloads: p.Payload) -> str:
+        """Append to a session: to this process's own, to one that nobody writes, or by asking
+        the kernel that writes it. Raises SessionBusy where that does not answer.
+        """
+        own = self._own(session_id)
+        if own is not None:
+            for payload in payloads:
+                own.append(payload)
+            return session_id
+        try:
+            self._append_alone(session_id, payloads)
+        except SessionBusy:
+            if not self.store.ask(session_id, payloads):
+                self._append_alone(session_id, payloads)  # it may have died meanwhile
+        return session_id
 
+    def _append_alone(self, session_id: str, payloads: Sequence[p.Payload]) -> None:
+        if not payloads:
+            return
+        writer = self.store.open_for_append(session_id)
+        try:
+            for payload in payloads:
+                writer.append(payload)
+        finally:
+            writer.close()
 
-class _Writer:
-    """The writer of a session: this process's own, or one opened for a moment.
+    def _own(self, session_id: str) -> SessionWriter | None:
+        """This process's own writer, where it is that session's."""
+        live = self.live
+        return live if live is not None and live.id == session_id else None
 
-    A session that another kernel writes raises SessionBusy.
-    """
-
-    def __init__(self, sessions: Finding, reference: str | None) -> None:
-        session_id = sessions.resolve(reference)
-        live = sessions.live
-        self._own = live is None or live.id != session_id
-        self._writer = sessions.store.open_for_append(session_id) if self._own else live
-
-    def __enter__(self) -> SessionWriter:
-        assert self._writer is not None  # noqa: S101 - the constructor chose one of two
-        return self._writer
-
-    def __exit__(self, *exception: object) -> None:
-        if self._own and self._writer is not None:
-            self._writer.close()
+    def _last_step(self, session_id: str) -> int:
+        own = self._own(session_id)
+        if own is not None:
+            return own.last_step
+        records = self.store.folder(session_id).read_last(1)
+        steps = [r.payload.step for r in records if isinstance(r.payload, p.StepStarted)]
+        return max(steps, default=0)
 
 
 def _text(text: str, what: str) -> str:

@@ -61,6 +61,7 @@ class SessionFolder:
         self.blobs = Blobs(path / "blobs")
         self.lock_path = path / "lock"
         self.summary_path = path / "session.json"
+        self.inbox_path = path / "inbox"
 
     @property
     def id(self) -> str:

@@ -25,13 +25,15 @@ from ipysession.log.key import user_folder
 from ipysession.model.payloads import SessionCreated
 from ipysession.store.folder import SessionFolder
 from ipysession.store.ids import is_id, new_id, validate_id
+from ipysession.store.inbox import Inbox
 from ipysession.store.lock import SessionLock
 from ipysession.store.writer import SessionWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ipysession.model import Record, Summary
+    from ipysession.model.payloads import Payload
     from ipysession.store.index import Index, Listed
 
 STORE_VARIABLE = "IPYSESSION_STORE"
@@ -278,6 +280,13 @@ class Store:
         except BaseException:
             lock.release()
             raise
+
+    def ask(self, session_id: str, payloads: Sequence[Payload]) -> bool:
+        """Ask the living process that writes a session to append these: titles, tags, notes.
+        False where it did not do so in time. Raises SessionNotFound.
+        """
+        folder = self.folder(session_id)
+        return Inbox(folder.inbox_path, folder.id, self._own_key()).ask(payloads)
 
     def _own_key(self) -> bytes:
         key = self.key(create=True)

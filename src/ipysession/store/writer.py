@@ -8,10 +8,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from ipysession.errors import NotRecording
+from ipysession.errors import NotRecording, SessionError
 from ipysession.log import Head, Log, SyncPolicy
 from ipysession.model import SessionState, SummaryFold
-from ipysession.model.payloads import SessionPaused
+from ipysession.model.payloads import NoteAdded, SessionPaused
+from ipysession.store.inbox import LOOK_SECONDS, Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,6 +57,8 @@ class SessionWriter:
         self._fold_lock = threading.RLock()
         self._fold = _folded(records)
         self._fold_is_whole = True
+        self._inbox = Inbox(folder.inbox_path, folder.id, key)
+        self._looked = time.monotonic()
         self._summary_due: float | None = None
         self._summary_written = 0.0
         self.log = Log(
@@ -151,14 +154,31 @@ class SessionWriter:
         if records:
             self._publish(records)
         now = time.monotonic()
+        if now >= self._looked + LOOK_SECONDS:
+            self._looked = now
+            self._take_asked()
         if records and self._summary_due is None:
             self._summary_due = max(now, self._summary_written + _SUMMARY_SECONDS)
+        look = self._looked + LOOK_SECONDS - now
         if self._summary_due is None:
-            return None
+            return look
         if now < self._summary_due:
-            return self._summary_due - now
+            return min(look, self._summary_due - now)
         self._write_summary()
-        return None
+        return look
+
+    def _take_asked(self) -> None:
+        """Append what others asked for; see `ipysession.store.inbox`."""
+        try:
+            self._inbox.take(self._append_asked)
+        except (OSError, SessionError) as error:
+            # Who asked waits in vain and says so.
+            _logger.debug("what was asked of %s was not done: %s", self.id, error)
+
+    def _append_asked(self, payload: Payload) -> None:
+        if isinstance(payload, NoteAdded) and payload.step is None:
+            payload = payload.model_copy(update={"step": self.last_step or None})
+        self.append(payload)
 
     def _write_summary(self) -> None:
         self._summary_due = None

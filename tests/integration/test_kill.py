@@ -240,6 +240,9 @@ class Journey:
         """There is a session with steps."""
         self.again: set[int] = set()
         """Cells that had to be run again although their end was recorded."""
+        self.missing: set[str] = set()
+        """Names that waited for the kernel to be idle when it was killed, and that no later cell
+        uses."""
         self.happened: list[str] = []
 
     # -- a kernel's life ---------------------------------------------------------------
@@ -391,26 +394,41 @@ class Journey:
             return
         expected = dict(self.reference.looks[self.next_cell - 1])
         if lost:
-            # Only what a step left behind that was killed between its end and the saving of its
-            # values, and that must not be run again unasked. Its user runs it again.
-            assert self.unsaved(), lost
-            self.next_cell -= 1
-            self.again.add(self.next_cell)
-            assert self.reference.cells[self.next_cell].reaches_out, lost
+            self._account_for(lost)
             for name in lost:
                 assert name not in found["names"]
-        names = {n: value for n, value in expected.pop("names").items() if n not in lost}
-        assert found.pop("names") == names
+        names = expected.pop("names")
+        assert found.pop("names") == {
+            n: v for n, v in names.items() if n not in self.missing | lost.keys()
+        }
         if self.again:
             expected.pop("results")
             found.pop("results")
         assert found == expected
 
-    def unsaved(self) -> bool:
-        """Was the last step that ended killed before its values were saved?"""
+    def _account_for(self, lost: dict[str, str]) -> None:
+        """Lost is only what was not saved yet when the kernel was killed, and is made by a cell
+        that must not be run again unasked. Its user runs it again, or does without.
+        """
         session = Sessions(Store(self.home.store)).read(self.session).session
-        ended = [s for s in session.steps if s.outcome is not Outcome.DIED and s.replay_of is None]
-        return ended[-1].number not in {saved.step for saved in session.checkpoints}
+        steps = [s for s in session.steps if s.outcome is not Outcome.DIED and s.replay_of is None]
+        index = {sent.cell_id: sent.index for sent in self.sent}
+        saved = {saved.step for saved in session.checkpoints}
+        for name, reason in lost.items():
+            step = next(s for s in reversed(steps) if name in s.provenance.bound)
+            assert self.reference.cells[index[step.cell_id]].reaches_out, (name, reason)
+            if step is steps[-1] and step.number not in saved:
+                # Killed between its end and the saving of its values.
+                self.next_cell = index[step.cell_id]
+                self.again.add(self.next_cell)
+            else:
+                newest = next(
+                    said
+                    for said in reversed(session.checkpoints)
+                    if any(name in group.names for group in (*said.groups, *said.skipped))
+                )
+                assert any(name in skipped.names for skipped in newest.skipped), (name, reason)
+                self.missing.add(name)
 
 
 def _resolved(value: Any, blobs: Any) -> Any:

@@ -380,7 +380,7 @@ class IdleSaver:
                 return
             step, packed = queue.pop(0)
             values = {name: self._namespace.get(name) for name in packed.names}
-            reason = loads_as_it_was(packed, values)
+            reason = loads_as_it_was(packed.stream, values)
             if not reason:
                 self._checkpointer.proven.update(packed.kinds)
                 continue

@@ -303,7 +303,7 @@ def test_what_did_not_fit_is_saved_while_the_kernel_is_idle(home, kernel):
         slow.ok("other = {i: [i] for i in range(50_000)}")
         rest(slow)
         slow.ok("items.append('last')")
-        time.sleep(2)
+        rest(slow)
         said = die_and_resume(slow)
         assert {"items", "alias", "other"} <= set(said["restored"])
         assert slow.ok("len(items), alias is items, items[-1], len(other)").result == (

@@ -13,6 +13,7 @@ import enum
 import gc
 import math
 import sys
+import weakref
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -219,6 +220,9 @@ def _parts(item: Any) -> list[Any]:
         return list(vars(item).values())
     if isinstance(item, memoryview):
         return [item.obj]
+    unseen = _unseen_parts(item)
+    if unseen is not None:
+        return unseen
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(item, numpy.ndarray):
         # A view keeps the array that owns its memory in `base`, unseen by the collector.
@@ -240,3 +244,15 @@ def _parts(item: Any) -> list[Any]:
     if kind.__module__ == "__main__":
         return held
     return [part for part in held if part is not kind]
+
+
+def _unseen_parts(item: Any) -> list[Any] | None:
+    """What ``item`` holds unseen by the garbage collector, or None where it sees all."""
+    if isinstance(item, weakref.ref):
+        return [item()]  # what it means must be restored with it
+    if isinstance(item, weakref.WeakValueDictionary):
+        return list(item.items())
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.is_tensor(item):
+        return [item.untyped_storage(), item.grad, vars(item)]
+    return None

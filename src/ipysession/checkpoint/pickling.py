@@ -64,7 +64,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
         numpy = sys.modules.get("numpy")
         if numpy is not None and kind is numpy.ndarray:
             return self._reduce_array(obj)
-        reduced = reducers.reduce(obj, self._packing)
+        reduced = reducers.reduce(obj)
         if reduced is not NotImplemented:
             return reduced
         reduced = super().reducer_override(obj)

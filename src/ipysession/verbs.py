@@ -212,6 +212,17 @@ VERBS: tuple[Verb, ...] = (
          lambda s, a: s.settings(a.change),
          (_argument("change", nargs="*", metavar="NAME=VALUE", help="what to change"),),
          takes_session=False),
+    Verb("storage", "what the sessions take on the disk", lambda s, _: s.storage_report(),
+         takes_session=False),
+    Verb("gc", "remove saved values that no session needs",
+         lambda s, a: s.collect(a.session, keep=a.keep, now=a.now, dry_run=a.dry_run),
+         (_argument("session", nargs="?", metavar="SESSION", help="only this one, not all"),
+          _argument("--keep", type=int, metavar="N",
+                    help="drop checkpoints but those of the last N steps, of steps with a note, "
+                    "of the ends of branches, and what these rest on"),
+          _argument("--now", action="store_true",
+                    help="remove at once what is not needed, not after an hour"),
+          _argument("--dry-run", action="store_true", help="only tell"))),
     Verb("where", "where a session lies", lambda s, a: s.where(a.session), (_SESSION,)),
 )  # fmt: skip
 

@@ -81,6 +81,8 @@ COMPARED = {
     "delete": ["delete", "First analysis"],
     "verify-log": ["verify-log", "First analysis"],
     "where": ["where", "First analysis"],
+    "storage": ["storage"],
+    "gc": ["gc", "First analysis", "--dry-run"],
     "settings": ["settings"],
 }
 """Every verb that both faces have, with arguments for which both can answer."""
@@ -92,7 +94,7 @@ def test_every_verb_of_both_faces_is_compared():
     assert {verb.name for verb in SHELL_VERBS} - set(COMPARED) == {"enable", "disable", "demo"}
 
 
-@pytest.mark.parametrize("name", sorted(set(COMPARED) - {"note", "import"}))
+@pytest.mark.parametrize("name", sorted(set(COMPARED) - {"note", "import", "storage"}))
 def test_both_faces_answer_alike(kernel, home, name):
     """The same ``--json`` from ``%session`` and from ``jupyter session``."""
     words = COMPARED[name]
@@ -113,6 +115,15 @@ def test_a_session_goes_to_somebody_else_and_back(kernel, home, tmp_path):
     imported = kernel.ok(f"%session import {other.work / 'back.ipynb'} --json")
     assert json.loads(imported.stdout)["steps"] == 1
     assert "back" in ids(home)
+
+
+def test_what_the_store_takes_from_either_face(kernel, home):
+    """The same sessions; what is free on the disk changes from moment to moment."""
+    told = json.loads(kernel.ok("%session storage --json").stdout)
+    again = json.loads(shell(home, "storage", "--json").stdout)
+    assert told.keys() == again.keys()
+    assert told["sessions"] == again["sessions"] == len(ids(home))
+    assert told["bytes"] > 0
 
 
 def test_a_note_from_either_face(kernel, home):

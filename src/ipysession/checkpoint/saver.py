@@ -32,8 +32,8 @@ WAITS = "it waits for the kernel to be idle"
 _LIGHT_BYTES = 64 * 1024
 """A group that seems larger is left for idle time."""
 
-_LIGHT_SECONDS = 0.001
-"""So is one that took longer the last time."""
+_LIGHT_SHARE = 1 / 3
+"""So is one that took a larger share of a step's own time the last time."""
 
 _OWN_THREAD_SECONDS = 0.02
 """How long a cell waits for objects that only the kernel's own thread may pickle."""
@@ -308,7 +308,9 @@ class Checkpointer:
         known = self._seconds.get(name)
         if needs_kernel_thread((value,)):
             return known is None or known < _OWN_THREAD_SECONDS
-        if rough_size(value) > _LIGHT_BYTES or (known is not None and known > _LIGHT_SECONDS):
+        if rough_size(value) > _LIGHT_BYTES or (
+            known is not None and known > _LIGHT_SHARE * self.limits.seconds
+        ):
             return False
         return known is not None or type(value).__module__.partition(".")[0] in _SEEN_THROUGH
 

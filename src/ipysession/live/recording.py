@@ -7,7 +7,7 @@ from typing import Any
 from ipysession.documents import summary_document
 from ipysession.live.kernel import KernelSessions
 from ipysession.offers import offer
-from ipysession.report import Report, Table, duration
+from ipysession.report import Report, Table, byte_size, duration
 
 
 class Recording(KernelSessions):
@@ -48,10 +48,16 @@ class Recording(KernelSessions):
             rows.insert(1, ("Notebook", summary.notebook))
         if waiting:
             rows.append(("Waiting for the disk", f"{waiting} records"))
-        unsaved = self.recorder.waiting_to_be_saved
-        if unsaved:
-            rows.append(("Waiting to be saved", ", ".join(unsaved)))
-        data["waiting_to_be_saved"] = unsaved
+        saved = self.recorder.saved()
+        count = len(saved.names.keys() - saved.missing.keys() - set(saved.waiting))
+        rows.append(("Values saved", f"{count} in this run, {byte_size(saved.written)} written"))
+        if saved.waiting:
+            rows.append(("Waiting to be saved", ", ".join(saved.waiting)))
+        rows += [(f"Not saved: {name}", why) for name, why in saved.missing.items()]
+        data["saved"] = saved.names
+        data["saved_bytes_written"] = saved.written
+        data["waiting_to_be_saved"] = saved.waiting
+        data["not_saved"] = saved.missing
         coming, failed = self.arrivals.names, self.arrivals.failed
         data["waiting_to_be_loaded"] = coming
         data["not_loaded"] = failed
@@ -62,6 +68,19 @@ class Recording(KernelSessions):
         what = "Paused" if self.recorder.paused else "Recording"
         headline = f"{what} · {summary.title} · step {writer.last_step}"
         return Report(data, headline, (Table(("", " "), tuple(rows)),))
+
+    def collect(
+        self,
+        reference: str | None = None,
+        *,
+        keep: int | None = None,
+        now: bool = False,
+        dry_run: bool = False,
+    ) -> Report:
+        """Remove saved values that nothing needs; this kernel looks for its own again."""
+        report = super().collect(reference, keep=keep, now=now, dry_run=dry_run)
+        self.recorder.blobs_removed()
+        return report
 
     def pause(self) -> Report:
         """Stop recording until ``continue``."""

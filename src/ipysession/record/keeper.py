@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import IPython
 
@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from ipysession.record.outputs import Tap
     from ipysession.settings import Recording
     from ipysession.store import SessionWriter, Store
+
+
+class Saved(NamedTuple):
+    """What is saved of a session's variables."""
+
+    names: dict[str, int]
+    """Names whose newest value is in the log, and the bytes of the group that holds it."""
+    waiting: list[str]
+    """Names that wait for the kernel to be idle."""
+    missing: dict[str, str]
+    """Names that cannot be saved, and why: they would be replayed."""
+    written: int
+    """Bytes of values written in this run."""
 
 
 class SessionKeeper:
@@ -224,6 +237,19 @@ class SessionKeeper:
     def waiting_to_be_saved(self) -> list[str]:
         """Variables that did not fit into a step's budget and wait for the kernel to be idle."""
         return [] if self._idle is None else self._idle.waiting
+
+    def blobs_removed(self) -> None:
+        """Blobs of the session were deleted: none is taken to be there without a look."""
+        if self._checkpointer is not None:
+            self._checkpointer.pieces.forget()
+
+    def saved(self) -> Saved:
+        """What is saved of the session's variables, and what is not."""
+        keeper, waiting = self._checkpointer, self.waiting_to_be_saved
+        if keeper is None:
+            return Saved({}, waiting, {}, 0)
+        missing = {name: why for name, why in sorted(keeper.skipped.items()) if name not in waiting}
+        return Saved(dict(sorted(keeper.saved_bytes.items())), waiting, missing, keeper.written)
 
     def adopt_groups(self, groups: list[list[str]]) -> None:
         """After a resume: names that were restored together may share objects."""

@@ -7,7 +7,6 @@ Verbs that need a recording kernel are in `ipysession.live`.
 
 from __future__ import annotations
 
-from ipysession.sessions.browsing import BrowsingVerbs
 from ipysession.sessions.changing import ChangingVerbs
 from ipysession.sessions.comparing import ComparingVerbs
 from ipysession.sessions.exporting import ExportingVerbs
@@ -15,13 +14,14 @@ from ipysession.sessions.finding import MAX_PAGE, Page, Sort
 from ipysession.sessions.importing import ImportingVerbs
 from ipysession.sessions.reading import ReadingVerbs
 from ipysession.sessions.settling import SettlingVerbs
+from ipysession.sessions.tidying import TidyingVerbs
 
 __all__ = ["MAX_PAGE", "Page", "Sessions", "Sort"]
 
 
 class Sessions(
     ReadingVerbs,
-    BrowsingVerbs,
+    TidyingVerbs,
     ComparingVerbs,
     ExportingVerbs,
     ImportingVerbs,

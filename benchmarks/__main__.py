@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import appending, cells, growth, loading, report, storing, values
+from benchmarks import appending, cells, growth, loading, report, serving, storing, values
 from benchmarks.figures import Section
 from benchmarks.workplace import Workplace
 
@@ -35,6 +35,7 @@ _MEASUREMENTS = {
     "append": _Measurement("Log.append of a tiny record, in its caller", appending.appending),
     "growth": _Measurement("A step late in a session", growth.growth),
     "store": _Measurement("Sessions in a store", storing.storing),
+    "serve": _Measurement("What a panel waits for, at the server", serving.serving),
     "load": _Measurement("Loading the extension into a fresh kernel", loading.loading),
     "values": _Measurement("Saving values, first version", values.values),
 }

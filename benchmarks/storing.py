@@ -55,7 +55,7 @@ def _writing(workplace: Workplace) -> list[Figure]:
 
 def _opening(workplace: Workplace, steps: int, aim: Aim, *, runs: int) -> list[Figure]:
     store = Store(workplace.folder / f"opening-{steps}", key=_KEY)
-    writer = _filled(store, steps)
+    writer = filled(store, steps)
     writer.close()
     folder = store.folder(writer.id)
     read = _repeated(runs, folder.read)
@@ -69,7 +69,7 @@ def _opening(workplace: Workplace, steps: int, aim: Aim, *, runs: int) -> list[F
 def _listing(workplace: Workplace) -> list[Figure]:
     store = Store(workplace.folder / "listing", key=_KEY)
     for _ in range(_LISTED):
-        _filled(store, 3).close()
+        filled(store, 3).close()
     for path in store.sessions_folder.glob("*/session.json"):
         path.unlink()
     started = time.perf_counter()
@@ -83,7 +83,7 @@ def _listing(workplace: Workplace) -> list[Figure]:
     ]
 
 
-def _filled(store: Store, steps: int) -> SessionWriter:
+def filled(store: Store, steps: int) -> SessionWriter:
     """A session with so many steps. What is measured is reading it, so it is not synced."""
     writer = _created(store, SyncPolicy.OFF)
     for step in range(1, steps + 1):

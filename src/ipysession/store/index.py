@@ -3,8 +3,9 @@ folders and kept in ``index.sqlite``. Deleting that file loses nothing.
 
 A session's folder tells by its own time of change whether its summary is still the one that
 is known: ``session.json`` is replaced in it, and whoever opens a session for appending
-touches it. So a listing looks at one file status for each session and reads only what
-changed. A session that is being written is looked at each time.
+touches it, and then the folder of all sessions. So a listing reads only what changed, and for
+a while does not even look at the other folders. A session that is being written is looked at
+each time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ _VERSION = 1
 
 _SETTLED_SECONDS = 2.0
 """The clock of a file system may tick so seldom that two changes have the same time."""
+
+_WHOLE_SECONDS = 10.0
+"""For so long the folder of all sessions is believed to tell of every change: whoever makes,
+deletes or opens a session touches it. Somebody who copies files into a session does not."""
 
 _SIZE_SECONDS = 10.0
 """At most so often is the size of a session taken while it is being written."""
@@ -88,30 +93,26 @@ class Index:
         self._folder = folder
         self._key = key
         self._rows: dict[str, _Row] = {}
+        self._unsettled: set[str] = set()
+        """Those whose rows are not settled."""
+        self._in_order: list[Listed] | None = None
         self._loaded = False
+        self._whole_look = float("-inf")
+        """When all folders were looked at last, by the monotonic clock."""
+        self._folder_changed: int | None = None
+        """The time of change of the folder of all sessions then; None where it was too recent to
+        tell of a later change."""
+        self._sourced: dict[str, int] | None = None
+        """As of when the file knows the sources of a session."""
         self._lock = threading.RLock()
 
     def listed(self) -> list[Listed]:
         """All sessions as they are now, oldest first."""
         with self._lock:
-            self._load()
-            found: dict[str, _Row] = {}
-            news: list[str] = []
-            for name, stamp in self._look():
-                before = self._rows.get(name)
-                if before is not None and before.stamp == stamp:
-                    row: _Row | None = before if before.settled else _settled(before)
-                else:
-                    row = self._read(name, before)
-                if row is None:
-                    continue  # it was deleted just now
-                if row.settled and row is not before:
-                    news.append(name)
-                found[name] = row
-            gone = [name for name in self._rows if name not in found]
-            self._rows = found
-            self._keep(news, gone)
-            return [found[name].listed for name in sorted(found)]
+            self._refresh(read=True)
+            if self._in_order is None:
+                self._in_order = [self._rows[name].listed for name in sorted(self._rows)]
+            return list(self._in_order)
 
     def one(self, session_id: str) -> Listed | None:
         """One session as it is now; None where it is gone."""
@@ -123,58 +124,122 @@ class Index:
                 changed = path.stat().st_mtime_ns
             except FileNotFoundError:
                 return None
-            if before is not None and (before.stamp in {changed, _closely(path, changed)}):
+            if before is not None and before.stamp in {changed, _closely(path, changed)}:
                 return before.listed
             row = self._read(session_id, before)
             if row is None:
                 return None
-            self._rows[session_id] = row
-            if row.settled:
-                self._keep([session_id], [])
+            self._put(session_id, row)
+            self._keep([session_id] if row.settled else [], [])
             return row.listed
 
     def stamps(self) -> dict[str, object]:
-        """What each session's folder looks like: another value after every change. Reads no
-        session.
+        """What each session's folder looks like: another value after every change. A session
+        that is being written is not read for it.
         """
         with self._lock:
-            self._load()
-            return {
-                name: stamp if isinstance(stamp, int) or stamp.alive else stamp.changed
-                for name, stamp in self._look()
-            }
+            seen = self._refresh(read=False)
+            found: dict[str, object] = {name: row.stamp for name, row in self._rows.items()}
+            for name in self._unsettled:
+                stamp = seen.get(name, self._rows[name].stamp)
+                found[name] = stamp if isinstance(stamp, int) or stamp.alive else stamp.changed
+            return found
 
     def with_source(self, text: str) -> set[str]:
         """The ids of the sessions with ``text`` in a step's source; case does not matter."""
         wanted = _folded(text)
         with self._lock:
-            self.listed()
-            known = self._search(wanted)
+            self._refresh(read=True)
+            matches = self._search(wanted)
+            known = self._sourced or {}
             found: set[str] = set()
-            news: list[tuple[str, object, bytes]] = []
+            news: list[tuple[str, int, bytes]] = []
             for name, row in self._rows.items():
-                stamp, matches = known.get(name, (None, False))
-                if not row.settled or stamp != row.stamp:
-                    source = self._source(name)
-                    matches = wanted in source
-                    if row.settled:
-                        news.append((name, row.stamp, source))
-                if matches:
+                if isinstance(row.stamp, int) and known.get(name) == row.stamp:
+                    if matches.get(name) == row.stamp:
+                        found.add(name)
+                    continue
+                source = self._source(name)
+                if wanted in source:
                     found.add(name)
+                if isinstance(row.stamp, int):
+                    news.append((name, row.stamp, source))
             with self._database() as database:
                 if news and database is not None:
                     database.executemany("replace into sources values (?, ?, ?)", news)
+                    known.update((name, changed) for name, changed, _ in news)
             return found
 
-    def _search(self, wanted: bytes) -> dict[str, tuple[int, bool]]:
-        """Of the sessions whose sources are kept: as of when, and whether they hold the text."""
-        found: dict[str, tuple[int, bool]] = {}
+    def _search(self, wanted: bytes) -> dict[str, int]:
+        """The sessions whose sources the file knows and that hold the text, and as of when."""
+        found: dict[str, int] | None = None
         with self._database() as database:
             if database is not None:
-                query = "select id, changed, instr(source, ?) from sources"
-                for name, changed, place in database.execute(query, (wanted,)):
-                    found[name] = (changed, bool(place))
+                if self._sourced is None:
+                    self._sourced = dict(database.execute("select id, changed from sources"))
+                query = "select id, changed from sources where instr(source, ?)"
+                found = dict(database.execute(query, (wanted,)))
+        if found is None:  # the file cannot be used
+            self._sourced = None
+            return {}
         return found
+
+    # -- bringing the rows up to date --------------------------------------------------
+
+    def _refresh(self, *, read: bool) -> dict[str, int | _Closely]:
+        """Bring the rows up to date; returns what the folders look like that were looked at.
+
+        Without ``read`` a session that is being written keeps the summary that it had.
+        """
+        self._load()
+        changed = _changed(self._folder)
+        is_quiet = (
+            changed is not None
+            and changed == self._folder_changed
+            and time.monotonic() - self._whole_look < _WHOLE_SECONDS
+        )
+        if not is_quiet:
+            recent = changed is None or time.time() - changed / 1e9 < _SETTLED_SECONDS
+            self._folder_changed = None if recent else changed
+            self._whole_look = time.monotonic()
+        seen = dict(self._look_again() if is_quiet else self._look())
+        news: list[str] = []
+        for name, stamp in seen.items():
+            before = self._rows.get(name)
+            if before is None or before.stamp != stamp:
+                if before is not None and not before.settled and not read:
+                    continue
+                row = self._read(name, before)
+            elif before.settled:
+                continue
+            else:
+                row = _settled(before)
+            if row is None:
+                continue  # it was deleted just now: the next look misses it
+            self._put(name, row)
+            if row.settled:
+                news.append(name)
+        gone = [name for name in (self._unsettled if is_quiet else self._rows) if name not in seen]
+        for name in gone:
+            del self._rows[name]
+            self._unsettled.discard(name)
+            self._in_order = None
+        self._keep(news, gone)
+        return seen
+
+    def _put(self, name: str, row: _Row) -> None:
+        before = self._rows.get(name)
+        if before is None or before.listed != row.listed:
+            self._in_order = None
+        self._rows[name] = row
+        (self._unsettled.discard if row.settled else self._unsettled.add)(name)
+
+    def _look_again(self) -> Iterator[tuple[str, int | _Closely]]:
+        """The same as `_look`, of those that are not settled: the others are as they were."""
+        for name in self._unsettled:
+            changed = _changed(self._folder / name)
+            if changed is not None:
+                yield name, _closely(self._folder / name, changed)
 
     # -- looking at folders ------------------------------------------------------------
 
@@ -297,10 +362,19 @@ class Index:
         return database
 
     def _make(self, database: sqlite3.Connection) -> None:
+        self._sourced = None
         database.executescript(
             "begin exclusive; drop table if exists sessions; drop table if exists sources;"
             f"{_TABLES} pragma user_version = {_VERSION}; commit;"
         )
+
+
+def _changed(folder: Path) -> int | None:
+    """A folder's time of change, in nanoseconds; None where it is gone."""
+    try:
+        return folder.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def _closely(folder: Path, changed: int) -> _Closely:

@@ -261,7 +261,8 @@ class Store:
         lock = SessionLock.acquire(folder.lock_path)
         try:
             folder.remove_leftovers()
-            os.utime(folder.path)  # what a listing knows of it may no longer hold
+            for touched in (folder.path, self.sessions_folder):
+                os.utime(touched)  # what a listing knows of it may no longer hold
             contents = folder.read_contents()
             # Where records are gone from the end, their numbers are not given out again: the
             # gap stays visible.

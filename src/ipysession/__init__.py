@@ -8,6 +8,8 @@ In a program::
     reading = ipysession.open("latest")
     for step in reading.session.steps:
         print(step.number, step.outcome, step.source)
+    print(reading.variables["df"].shape)  # from the records: nothing is unpickled
+    df = reading.load("df")
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ipysession.store import Reading, Store
+    from ipysession.sessions.opened import OpenedSession
+    from ipysession.store import Store
 
 __version__ = "0.1.0"
 
@@ -37,14 +40,17 @@ def open_store(path: Path | str | None = None) -> Store:
     return Store(path)
 
 
-def open(reference: str = "latest", *, store: Path | str | None = None) -> Reading:
-    """Read a session without a kernel: an id, a prefix, a title, ``latest``, or a folder.
+def open(reference: str = "latest", *, store: Path | str | None = None) -> OpenedSession:
+    """Read a session without a kernel: an id, a prefix, a title, ``latest``, or a folder. Its
+    ``variables`` tell types, sizes and previews; ``load(name)`` gives one value.
 
     Raises SessionNotFound or AmbiguousSession.
     """
     from ipysession.sessions import Sessions
+    from ipysession.sessions.opened import opened
 
-    return Sessions(open_store(store)).read(reference)
+    place = open_store(store)
+    return opened(Sessions(place).read(reference), place.key())
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -14,6 +14,7 @@
     ├── StoreUnsafe             (PermissionError) others can write the store, or own it
     ├── StoreUnusable           (OSError)       the store cannot be created or read
     ├── LogDamaged              (RuntimeError)  the log cannot be trusted for this
+    ├── NotSaved                (LookupError)   a variable's value was not saved
     ├── BlobMissing             (LookupError)   a blob that a record names is not there
     ├── BlobDamaged             (RuntimeError)  a blob does not hash to its name
     ├── ExportRefused           (RuntimeError)  the export would overwrite, or has no steps
@@ -94,6 +95,10 @@ class StoreUnusable(SessionError, OSError):
 
 class LogDamaged(SessionError, RuntimeError):
     """The log is damaged in a way that rules out what was asked."""
+
+
+class NotSaved(SessionError, LookupError):
+    """There is no saved value of the variable; the message says why."""
 
 
 class BlobMissing(SessionError, LookupError):

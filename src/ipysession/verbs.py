@@ -65,6 +65,13 @@ _REPLAY = _argument(
 )
 
 
+_TRUST = _argument(
+    "--trust",
+    action="store_true",
+    help="go on in a copy of a session that was not recorded with your key; that runs its code",
+)
+
+
 def _list(sessions: Sessions, args: argparse.Namespace) -> Report:
     return sessions.list_sessions(
         states=args.state, notebook=args.notebook, tag=args.tag, text=args.text, limit=args.limit
@@ -95,7 +102,11 @@ _SUFFIXES = (".ipynb", ".py", ".md", ".html", ".zip", ".prov.json")
 
 def _resume(sessions: LiveSessions, args: argparse.Namespace) -> Report:
     return sessions.resume(
-        args.session, replay=args.replay, plan_only=args.plan, announce=args.announce
+        args.session,
+        replay=args.replay,
+        plan_only=args.plan,
+        trust=args.trust,
+        announce=args.announce,
     )
 
 
@@ -150,6 +161,7 @@ VERBS: tuple[Verb, ...] = (
             _SESSION,
             _REPLAY,
             _argument("--plan", action="store_true", help="only say what would be done"),
+            _TRUST,
         ),
         kernel=True,
     ),
@@ -157,6 +169,34 @@ VERBS: tuple[Verb, ...] = (
          lambda s, a: s.restore(a.name, replay=a.replay),
          (_argument("name", nargs="*", metavar="NAME", help="default: all that wait"), _REPLAY),
          kernel=True, takes_session=False),
+    Verb("checkout", "go to another step of this session; the next cell grows from there",
+         lambda s, a: s.checkout(a.step, replay=a.replay),
+         (_argument("step", type=int, metavar="STEP", help="0 is the beginning"), _REPLAY),
+         kernel=True, takes_session=False),
+    Verb("undo", "go back to before the last N steps",
+         lambda s, a: s.undo(a.count, replay=a.replay),
+         (_argument("count", nargs="?", type=int, default=1, metavar="N", help="default: 1"),
+          _REPLAY),
+         kernel=True, takes_session=False),
+    Verb(
+        "branch",
+        "go on in a new session that grows from a step",
+        lambda s, a: s.branch(a.step, a.session, title=a.title, replay=a.replay, trust=a.trust),
+        (
+            _argument("step", nargs="?", type=int, metavar="STEP", help="default: the newest"),
+            _argument("--session", metavar="SESSION", help=f"of another session: {SESSION_HELP}"),
+            _argument("--title", metavar="TITLE", help="of the new session"),
+            _REPLAY,
+            _TRUST,
+        ),
+        kernel=True,
+        takes_session=False,
+    ),
+    Verb("tree", "the tree of a session's steps, and where it stands",
+         lambda s, a: s.tree(a.session), (_SESSION,)),
+    Verb("variables", "a session's variables as they were recorded, nothing unpickled",
+         lambda s, a: s.variables(a.session, step=a.step),
+         (_SESSION, _argument("--step", type=int, metavar="N", help="as they stood after step N"))),
     Verb("resume-plan", "what a resume would do, without doing it",
          lambda s, a: s.resume_plan(a.session, replay=a.replay), (_SESSION, _REPLAY)),
     Verb(

@@ -71,6 +71,8 @@ COMPARED = {
     "outputs": ["outputs", "First analysis"],
     "history": ["history", "--session", "Second analysis"],
     "diff": ["diff", "First analysis", "Second analysis"],
+    "tree": ["tree", "Second analysis"],
+    "variables": ["variables", "Second analysis"],
     "resume-plan": ["resume-plan", "Second analysis"],
     "export": ["export", "First analysis", "-o", "same.ipynb", "--force"],
     "import": ["import", "shared.zip"],

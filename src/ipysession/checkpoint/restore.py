@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint import hidden
+from ipysession.checkpoint.groups import is_plain
 from ipysession.checkpoint.history import Outputs
 from ipysession.checkpoint.load import load_group
 from ipysession.checkpoint.plan import Action, NamePlan, Plan
@@ -23,10 +24,10 @@ from ipysession.checkpoint.waiting import Waiting, asked_by, words_of
 from ipysession.lineage import is_internal, is_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from types import CodeType
 
-    from ipysession.checkpoint.course import GroupKey
+    from ipysession.checkpoint.course import Course, GroupKey
     from ipysession.checkpoint.plan import Load
     from ipysession.log import Blobs
     from ipysession.model import Outcome
@@ -80,7 +81,8 @@ class ResumeResult:
 
 class Restorer:
     """Carries out plans in one shell. ``replan`` makes a plan that leaves out the groups that
-    were found to be unloadable. ``kept`` are the groups whose values are in the namespace already.
+    were found to be unloadable. ``kept`` are the groups whose values are in the namespace
+    already, and ``left`` the names of the state that is left, where this is a way back.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class Restorer:
         replan: Callable[[Collection[GroupKey]], Plan],
         *,
         kept: Collection[GroupKey] = (),
+        left: Collection[str] = (),
     ) -> None:
         self._recorder = recorder
         self._namespace: dict[str, Any] = recorder.shell.user_ns
         self._blobs = blobs
         self._replan = replan
         self._kept = kept
+        self._left = left
         self._broken: set[GroupKey] = set()
         self._why: dict[GroupKey, str] = {}
         self._loaded: dict[GroupKey, dict[str, Any]] = {}
@@ -187,9 +191,11 @@ class Restorer:
                 self._result.bytes += load.group.size
                 values.update((name, self._loaded[load.key][name]) for name in load.wanted)
         waits = set(waiting.names)
+        self._remove(name for name in self._left if name not in plans)
         for name, plan in plans.items():
             note = ""
-            if name in there_before and name not in kept and not is_output(name):
+            ours = name in self._left or is_output(name)
+            if name in there_before and not ours:
                 note = "replaced the one of this kernel"
             if name in kept:
                 self._tell(name, How.KEPT, plan, "")
@@ -205,8 +211,14 @@ class Restorer:
                 self._tell(name, How.REPLAYED, plan, note)
             else:
                 self._tell(name, How.LOST, plan, self._why_lost(plan, replayer))
-                if name in there_before and not self._kept:
+                if name in there_before and name not in self._left:
                     self._namespace[name] = there_before[name]
+
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._namespace:
+                del self._namespace[name]
+                self._result.removed.append(name)
 
     def _why_lost(self, plan: NamePlan, replayer: Replayer) -> str:
         reason = plan.reason
@@ -233,10 +245,17 @@ class Restorer:
             if plan.action is Action.REPLAY:
                 words = (words_of(session.step(number).python) for number in plan.replays)
                 waiting.lead_to([plan.name], set().union(*words))
-        stayed = [n for n in there_before if n in self._namespace and not is_internal(n)]
         # What this kernel's own cells made before may ask for anything.
-        told = {item.name for item in self._result.names if item.how is not How.KEPT}
-        waiting.lead_to([name for name in stayed if name not in told], ["globals"])
+        came = {item.name for item in self._result.names if item.how is not How.KEPT}
+        stayed = [
+            name
+            for name, value in self._namespace.items()
+            if name in there_before
+            and name not in came
+            and not is_internal(name)
+            and not is_plain(value)
+        ]
+        waiting.lead_to(stayed, ["globals"])
 
     # -- what is no variable -----------------------------------------------------------
 
@@ -255,6 +274,21 @@ class Restorer:
     def _note(self, text: str) -> None:
         if text and text not in self._result.notes:
             self._result.notes.append(text)
+
+
+def kept_groups(current: Course, plan: Plan, namespace: Mapping[str, Any]) -> set[GroupKey]:
+    """The groups of ``plan`` whose values are in ``namespace`` as they should be, in a kernel that
+    is in the state at the end of ``current``.
+    """
+    kept = set()
+    for load in plan.loads:
+        statuses = [current.latest.get(name) for name in load.wanted]
+        if all(name in namespace for name in load.wanted) and all(
+            status is not None and status.group == load.group and status.key == load.key
+            for status in statuses
+        ):
+            kept.add(load.key)
+    return kept
 
 
 def _is_small(group: SavedGroup) -> bool:

@@ -22,7 +22,7 @@ class Trust:
     unproven: frozenset[int] = frozenset()
     """Steps whose own records, their source among them, were not."""
     foreign: bool = False
-    """None of the records was: another user or machine recorded the session."""
+    """No step was: another user or machine recorded the session."""
 
 
 def trust_in(reading: Reading) -> Trust:
@@ -31,13 +31,18 @@ def trust_in(reading: Reading) -> Trust:
     """
     contents = reading.contents
     unproven = contents.unproven
-    suspects = [record for record in contents.records if unproven is None or record.seq in unproven]
-    checkpoints, steps = set(), set()
-    for record in suspects:
+    checkpoints: set[int] = set()
+    steps: set[int] = set()
+    proven = False
+    for record in contents.records:
         payload = record.payload
-        if isinstance(payload, p.CheckpointSaved):
+        if not isinstance(payload, (p.CheckpointSaved, *_OF_STEPS)):
+            continue  # a tag or a note of ours makes nobody's code ours
+        if unproven is not None and record.seq not in unproven:
+            proven = True
+        elif isinstance(payload, p.CheckpointSaved):
             checkpoints.add(payload.step)
-        elif isinstance(payload, _OF_STEPS):
+        else:
             steps.add(payload.step)
-    foreign = bool(suspects) and len(suspects) == len(contents.records)
+    foreign = bool(checkpoints or steps) and not proven
     return Trust(frozenset(checkpoints), frozenset(steps), foreign)

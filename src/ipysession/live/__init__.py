@@ -1,4 +1,4 @@
-"""The verbs that need a kernel that records: status, resume, pause, continue, complete.
+"""The verbs that need a kernel that records: status, resume, checkout, branch, pause …
 
 `LiveSessions` has all verbs of `ipysession.sessions` besides; its default is the kernel's
 own session. Each part is a file of its own.
@@ -6,10 +6,11 @@ own session. Each part is a file of its own.
 
 from ipysession.live.recording import Recording
 from ipysession.live.resuming import Resuming
+from ipysession.live.traveling import Traveling
 from ipysession.offers import offer
 
 __all__ = ["LiveSessions", "offer"]
 
 
-class LiveSessions(Recording, Resuming):
+class LiveSessions(Recording, Resuming, Traveling):
     """The verbs inside a kernel that records."""

@@ -187,6 +187,22 @@ class Blobs:
             raise BlobDamaged(message)
         return data
 
+    def take_from(self, other: Blobs, name: str) -> bool:
+        """Have the blob that ``other`` has, as the same file where the disk allows it: blobs are
+        never changed. False where ``other`` lacks it. Not verified: reading does that.
+        """
+        source = other._existing(name)
+        target = self._path(name).with_name(source.name)
+        if not source.exists():
+            return False
+        if not target.exists():
+            self._make_folders(target)
+            try:
+                target.hardlink_to(source)
+            except OSError:  # another disk, or one without links
+                files.replace(target, source.read_bytes(), sync=False)
+        return True
+
     @staticmethod
     def _is_whole(path: Path, name: str) -> bool:
         """Is the blob there, with the bytes that its name promises?"""

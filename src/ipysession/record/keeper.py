@@ -121,6 +121,10 @@ class SessionKeeper:
             )
         )
         self.store.make_current(writer.id)
+        self._make_savers(writer)
+        self.writer = writer
+
+    def _make_savers(self, writer: SessionWriter) -> None:
         settings = self.settings
         self._checkpointer = Checkpointer(
             writer.blobs,
@@ -143,7 +147,22 @@ class SessionKeeper:
                 self._others_run,
                 self._refused_to_save,
             )
-        self.writer = writer
+
+    def save_waiting(self) -> None:
+        """Save what waits for the kernel to be idle, here and now, as at an orderly end."""
+        idle = self._idle
+        if idle is not None:
+            self.notices.guarded(lambda: idle.finish(self.settings.save_at_end_seconds))
+
+    def stand_on(self, step: int) -> None:
+        """The next step grows from ``step``; nothing that was saved counts as the latest."""
+        writer = self.recording()
+        writer.append(p.SessionMoved(step=step, left=self.head_step))
+        self.head_step = step
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.close()
+        self._make_savers(writer)
 
     def environment(self) -> Environment:
         """The environment as it is now."""

@@ -1,0 +1,159 @@
+"""Bringing values into this kernel: what resume, checkout and branch have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipysession.checkpoint.history import Outputs, restore_history
+from ipysession.checkpoint.load import load_group
+from ipysession.checkpoint.plan import ReplayPolicy, make_plan
+from ipysession.checkpoint.restore import How, Restorer, kept_groups
+from ipysession.checkpoint.scratch import Replayer
+from ipysession.checkpoint.trust import trust_in
+from ipysession.documents import blocked_table
+from ipysession.errors import InvalidRequest
+from ipysession.live.kernel import KernelSessions
+from ipysession.report import Report, Table, duration, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ipysession.checkpoint.course import Course, GroupKey
+    from ipysession.checkpoint.plan import Plan
+    from ipysession.checkpoint.restore import ResumeResult
+    from ipysession.model import Session
+    from ipysession.store import Reading
+
+
+class Restoring(KernelSessions):
+    """Values into the namespace."""
+
+    def _restore(
+        self,
+        reading: Reading,
+        replay: str,
+        *,
+        current: Course | None = None,
+        head: int | None = None,
+    ) -> tuple[Plan, ResumeResult]:
+        """Bring the state of the session that is recorded now, as it stood after step ``head``
+        (default: where it stands); large values wait. ``current`` is the course of the state that
+        the kernel is in, where that is one of the same session: what does not differ is kept.
+        """
+        trust = trust_in(reading)
+        recorder = self.recorder
+        namespace = recorder.shell.user_ns
+
+        def planned(broken: Collection[GroupKey]) -> Plan:
+            return make_plan(
+                reading.session,
+                untrusted=trust.untrusted,
+                unproven=trust.unproven,
+                replay=ReplayPolicy(replay),
+                head=head,
+                broken=broken,
+            )
+
+        restorer = Restorer(
+            recorder,
+            reading.blobs,
+            planned,
+            kept=set() if current is None else kept_groups(current, planned(()), namespace),
+            left=() if current is None else list(current.latest),
+        )
+        self.arrivals.end()
+        result = restorer.run()
+        Outputs(recorder.shell).reset(item.name for item in result.names)
+        if result.waiting is not None:
+            self.arrivals.begin(result.waiting)
+        return restorer.plan, result
+
+    def _restore_history(self, session: Session, plan: Plan) -> None:
+        """``In``, Up-arrow and the count of the next cell, as if this kernel had run it all."""
+        self.recorder.next_execution_count = plan.execution_count
+        restore_history(self.recorder.shell, session, plan.execution_count)
+
+    def restore(self, names: Sequence[str] = (), *, replay: str = "safe") -> Report:
+        """Bring variables that wait, and make those again that could not be loaded or were lost.
+
+        ``names`` defaults to all that wait or could not be loaded.
+        """
+        namespace = self.recorder.shell.user_ns
+        wanted = list(names) or [*self.arrivals.names, *self.arrivals.failed]
+        there = [name for name in names if name in namespace]
+        if there:
+            message = f"{', '.join(there)}: there already; delete it first to get it back"
+            raise InvalidRequest(message)
+        self.arrivals.bring(wanted)
+        came = [name for name in wanted if name in namespace]
+        reading = self.read(None, verify=True)
+        trust = trust_in(reading)
+        plan = make_plan(
+            reading.session,
+            untrusted=trust.untrusted,
+            unproven=trust.unproven,
+            replay=ReplayPolicy(replay),
+            broken=self.arrivals.broken,
+        )
+        plans = {item.name: item for item in plan.names if item.name not in came}
+        unknown = [name for name in wanted if name not in came and name not in plans]
+        if unknown:
+            message = f"the session has no variable {', '.join(unknown)} where it stands"
+            raise InvalidRequest(message)
+        chosen = [plans[name] for name in wanted if name not in came]
+        replayer = Replayer(
+            self.recorder, plan.course, lambda group: load_group(group, reading.blobs, namespace)
+        )
+        replayer.run(chosen, plan.steps)
+        rows, lost = [(name, str(How.RESTORED), "") for name in came], {}
+        for item in chosen:
+            if item.name in replayer.values:
+                namespace[item.name] = replayer.values[item.name]
+                rows.append((item.name, str(How.REPLAYED), f"steps {item.replays}"))
+            else:
+                why = next((replayer.failed[n] for n in item.replays if n in replayer.failed), "")
+                lost[item.name] = f"{item.reason}; {why}" if why else item.reason
+                rows.append((item.name, str(How.LOST), lost[item.name]))
+        replayed = [item.name for item in chosen if item.name in replayer.values]
+        self.arrivals.forget(replayed)
+        if replayed:
+            self.recorder.save_replayed(replayed, replayer.seconds)
+        data = {"restored": came, "replayed": replayed, "lost": lost}
+        headline = f"{len(came)} restored, {len(replayed)} replayed, {len(lost)} lost"
+        tables = (Table(("Name", "How", "Note"), tuple(rows), state="How"), blocked_table(plan))
+        return Report(data, headline, tables, failed=bool(lost))
+
+
+def came_tables(session: Session, plan: Plan, result: ResumeResult) -> tuple[Table, ...]:
+    """What became of each name, which steps were replayed, and which were not."""
+    order = {How.LOST: 0, How.REPLAYED: 1, How.WAITING: 2, How.RESTORED: 3, How.KEPT: 4}
+    rows = tuple(
+        (item.name, str(item.how), str(item.step), item.type, item.note)
+        for item in sorted(result.names, key=lambda item: (order[item.how], item.name))
+    )
+    replays = tuple(
+        (
+            str(number),
+            str(outcome),
+            duration(seconds),
+            said or first_line(session.step(number).source),
+        )
+        for number, outcome, seconds, said in result.replayed
+    )
+    return (
+        Table(("Name", "How", "Step", "Type", "Note"), rows, "", frozenset({"Step"}), "How"),
+        Table(
+            ("Step", "Outcome", "Time", "Cell"), replays, "Replayed", frozenset({"Step"}), "Outcome"
+        ),
+        blocked_table(plan),
+    )
+
+
+def foreign_message(session: str, command: str) -> str:
+    """Why a session of somebody else's is not brought back, and how it would be."""
+    return (
+        f"session {session} was not recorded with your key, but by another user or on another "
+        "machine: to unpickle its values or to replay its cells is to run their code. You can look "
+        "at it (%session show) and export it. If you trust whoever recorded it, go on in a copy "
+        f"of your own: {command} --trust"
+    )

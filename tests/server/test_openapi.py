@@ -9,11 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Self
-from urllib.request import Request, urlopen
 
 import pytest
 from integration.kernels import Home
+from server.servers import TOKEN, Server
 
 from ipysession.model import payloads as p
 from ipysession.model.provenance import Environment, FileUse
@@ -21,8 +20,6 @@ from ipysession.server.openapi import openapi_document
 from ipysession.store import Store
 
 pytestmark = pytest.mark.integration
-
-TOKEN = "0123456789abcdef"
 
 LEFT_OUT = {
     "listenToEvents": "never ends",
@@ -38,51 +35,6 @@ CHECKS = (
     "negative_data_rejection",
     "positive_data_acceptance",
 )
-
-
-class Server:
-    """A Jupyter server as a user starts it."""
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self.log = home.root / "server.log"
-        self.process: subprocess.Popen | None = None
-        self.url = ""
-
-    def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root"]
-        command += [f"--IdentityProvider.token={TOKEN}", "--ServerApp.port=0"]
-        command += ["--ServerApp.jpserver_extensions={'ipysession': True}"]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=self.home.environment(), cwd=self.home.work
-            )
-        deadline = time.monotonic() + 60
-        while not self.url:
-            assert time.monotonic() < deadline, self.log.read_text()
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.1)
-            for file in (self.home.jupyter / "runtime").glob("jpserver-*.json"):
-                said = json.loads(file.read_text() or "{}")
-                self.url = said.get("url", "") + "ipysession/api" if said else ""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.end()
-
-    def end(self) -> int:
-        """End it as its user does; its exit code."""
-        assert self.process is not None
-        self.process.terminate()
-        try:
-            return self.process.wait(20)
-        finally:
-            self.process.kill()
-
-    def open(self, path: str):
-        """The answer to a GET, as a stream."""
-        request = Request(f"{self.url}/{path}", headers={"Authorization": f"token {TOKEN}"})
-        return urlopen(request, timeout=30)
 
 
 @pytest.fixture
@@ -131,6 +83,7 @@ def recorded(store: Store, title: str) -> str:
     return writer.id
 
 
+@pytest.mark.timeout(300)
 def test_schemathesis_finds_no_difference_between_document_and_server(home, sessions, tmp_path):
     """Whatever the document allows is answered as it says; what it does not allow is refused."""
     document = json.loads(json.dumps(openapi_document()))
@@ -152,7 +105,7 @@ def test_schemathesis_finds_no_difference_between_document_and_server(home, sess
     command += ["--header", f"Authorization: token {TOKEN}", "--checks", ",".join(CHECKS)]
     for name in LEFT_OUT:
         command += ["--exclude-operation-id", name]
-    command += ["--phases", "coverage,fuzzing", "--max-examples", "8", "--seed", "1"]
+    command += ["--phases", "coverage,fuzzing", "--max-examples", "5", "--seed", "1"]
     command += ["--generation-database", "none", "--suppress-health-check", "all"]
     with Server(home) as server, server.open("openapi.json") as answer:
         assert json.load(answer) == json.loads(json.dumps(openapi_document()))
@@ -161,11 +114,39 @@ def test_schemathesis_finds_no_difference_between_document_and_server(home, sess
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            timeout=110,
+            timeout=240,
             check=False,
         )
     assert done.returncode == 0, done.stdout[-10_000:] + done.stderr
     assert "Traceback" not in server.log.read_text()
+
+
+def test_an_export_is_verified_and_tells_how_far_it_is(home, sessions):
+    """Each cell is told; also what needs all of Jupyter's own files is made."""
+    writer = Store().create(p.SessionCreated(session="", title="sums"))
+    writer.append(p.RunStarted(number=1, environment=Environment(python="3.13.1")))
+    for step in (1, 2):
+        writer.append(p.StepStarted(step=step, source=f"print({step} + 1)"))
+        output = {"output_type": "stream", "name": "stdout", "text": f"{step + 1}\n"}
+        writer.append(p.StepOutput(step=step, events=[{"event": "output", "output": output}]))
+        writer.append(p.StepFinished(step=step, outcome="ok", duration=0.1))
+    writer.close()
+    path = f"sessions/{writer.id}/export"
+    with Server(home) as server, server.open("events") as stream:
+        stream.readline()
+        with server.open(path, {"verify": True, "job": "j1"}) as answer:
+            assert answer.headers["X-Ipysession-Verified"] == "yes"
+            assert json.load(answer)["nbformat"] == 4
+        told = []
+        while not told or "verified" not in told[-1]["said"]:
+            line = stream.readline()
+            if line.startswith(b"data: ") and b"j1" in line:
+                told.append(json.loads(line.removeprefix(b"data: ")))
+        numbers = [(item["done"], item["total"]) for item in told if item["total"]]
+        assert numbers == [(0, 2), (1, 2)]
+        for name, begins in (("markdown", b"print(1 + 1)"), ("html", b"<!DOCTYPE html>")):
+            with server.open(path, {"format": name}) as answer:
+                assert begins in answer.read()
 
 
 def test_a_server_ends_at_once_although_somebody_listens(home, sessions):

@@ -338,6 +338,8 @@ class Exported(BaseModel):
     dropped: list[dict[str, Any]]
     verified: bool | None
     """None where it was not to be verified."""
+    verification: dict[str, Any] | None
+    """What came of it: ``verdict``, ``why``, ``step``, ``diff`` …"""
 
 
 class Deleted(BaseModel):

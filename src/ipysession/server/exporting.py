@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +26,9 @@ from ipysession.server.media import media_type
 from ipysession.sessions.exporting import file_name
 
 _BLOCK = 256 * 1024
+
+_CELLS = re.compile(r"running cell ([0-9]+) of ([0-9]+)")
+"""As `ipysession.export.verify` tells its progress."""
 
 
 class ExportHandler(Handler):
@@ -60,20 +65,32 @@ class ExportHandler(Handler):
     async def _export(
         self, session_id: str, target: Path, asked: r.ExportRequest
     ) -> dict[str, Any]:
-        self._progress(asked, session_id, 0, "exporting")
         options = ExportOptions(
             all=asked.all,
             steps=tuple(asked.steps),
             targets=tuple(asked.targets),
             verify=asked.verify,
+            consent=asked.consent,
             force=asked.force,
             format=asked.format,
         )
-        report = await asyncio.to_thread(
-            self.sessions.export, session_id, output=str(target), options=options
+        loop = asyncio.get_running_loop()
+
+        def progress(said: str) -> None:
+            loop.call_soon_threadsafe(self._progress, asked, session_id, said)
+
+        progress("exporting")
+        export = partial(
+            self.sessions.export,
+            session_id,
+            output=str(target),
+            options=options,
+            progress=progress,
         )
-        self._progress(asked, session_id, 1, report.headline)
-        return {**report.data, "said": report.headline}
+        report = await asyncio.to_thread(export)
+        said = report.headline.replace(str(target), asked.path or target.name)
+        progress(said)
+        return {"verification": None, **report.data, "said": said}
 
     async def _in_kernel(
         self, session_id: str, target: Path, asked: r.ExportRequest
@@ -81,17 +98,21 @@ class ExportHandler(Handler):
         words = [session_id, "-o", str(target)]
         words += ["--format", asked.format]
         words += ["--all"] if asked.all else []
-        words += ["--verify"] if asked.verify else []
+        words += [f"--verify={'all' if asked.consent else 'safe'}"] if asked.verify else []
         words += ["--force"] if asked.force else []
         words += ["--step", *map(str, asked.steps)] if asked.steps else []
         words += ["--target", *asked.targets] if asked.targets else []
         said = await self.rooms.runner.run(str(asked.kernel_id), "export", words, ExportRefused)
-        return {**said["data"], "said": said["headline"]}
+        return {"verification": None, **said["data"], "said": said["headline"]}
 
-    def _progress(self, asked: r.ExportRequest, session_id: str, done: int, said: str) -> None:
-        if asked.job is not None:
-            event = {"job": asked.job, "session": session_id, "done": done, "total": 1}
-            self.rooms.events.tell("export", {**event, "said": said})
+    def _progress(self, asked: r.ExportRequest, session_id: str, said: str) -> None:
+        """Tell listeners how far the job is: in words, and in numbers where there are any."""
+        if asked.job is None:
+            return
+        cells = _CELLS.search(said)
+        done, total = (0, 0) if cells is None else (int(cells[1]) - 1, int(cells[2]))
+        event = {"job": asked.job, "session": session_id, "done": done, "total": total}
+        self.rooms.events.tell("export", {**event, "said": said})
 
     async def _target(self, path: str, suffix: str) -> Path:
         """The file that a path in this server means. Raises InvalidRequest where it leads out of

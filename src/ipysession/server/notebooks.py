@@ -13,7 +13,11 @@ from tornado import web
 from ipysession.server import requests as r
 from ipysession.server.base import RESOURCE, Handler
 from ipysession.server.reading import is_resumable
-from ipysession.sessions.browsing import recording_document, restorable_cells
+from ipysession.sessions.browsing import (
+    recording_document,
+    restorable_cells,
+    resumable_document,
+)
 
 if TYPE_CHECKING:
     from ipysession.model import Summary
@@ -88,7 +92,7 @@ class NotebookHandler(_NotebookRoute):
         earlier = [summary for summary in found if summary.id != own][:1]
         resumable = None
         if earlier and is_resumable(earlier[0]):
-            resumable = await asyncio.to_thread(self.sessions.resumable_document, earlier[0])
+            resumable = await asyncio.to_thread(self._resumable, earlier[0])
         newest = own or (found[0].id if found else None)
         settings = await asyncio.to_thread(self.sessions.current_settings)
         await self.answer(
@@ -101,6 +105,9 @@ class NotebookHandler(_NotebookRoute):
                 "offer_resume": settings["offer_resume"],
             }
         )
+
+    def _resumable(self, summary: Summary) -> dict[str, Any]:
+        return resumable_document(self.rooms.readings.read(summary.id).session, summary)
 
     def _recording(self, kernel_id: str | None) -> Summary | None:
         """The session that this kernel writes, if any."""

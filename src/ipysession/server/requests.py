@@ -204,6 +204,11 @@ class ExportRequest(Body):
     steps: list[StepNumber] = Field([], max_length=100_000, description="exactly these steps")
     targets: list[Name] = Field([], max_length=10_000, description="only what these variables need")
     verify: StrictBool = Field(False, description="run it in a fresh kernel and compare")
+    consent: StrictBool = Field(
+        False,
+        description="with `verify`: run also what used the network, started processes or wrote "
+        "outside its folder",
+    )
     path: Name | None = Field(
         None,
         description="write the file here, a path in this server, and tell about it, instead of "

@@ -76,21 +76,22 @@ class BrowsingVerbs(Finding):
         """Does a living process write it just now?"""
         return self.store.folder(session_id).writer() is not None
 
-    def resumable_document(self, summary: Summary) -> dict[str, Any]:
-        """What an offer to resume the session says."""
-        plan = make_plan(self.read(summary.id).session)
-        return {
-            "session": summary.id,
-            "title": summary.title,
-            "state": str(summary.state),
-            "reason": summary.reason,
-            "steps": summary.steps,
-            "variables": sum(item.action is not Action.GIVE_UP for item in plan.names),
-            "bytes": plan.bytes,
-            "seconds": round(_OVERHEAD_SECONDS + plan.bytes / _BYTES_PER_SECOND + plan.seconds, 1),
-            "updated": summary.updated.isoformat(),
-            "age": max(0.0, summary.age.total_seconds()),
-        }
+
+def resumable_document(session: Session, summary: Summary) -> dict[str, Any]:
+    """What an offer to resume the session says."""
+    plan = make_plan(session)
+    return {
+        "session": summary.id,
+        "title": summary.title,
+        "state": str(summary.state),
+        "reason": summary.reason,
+        "steps": summary.steps,
+        "variables": sum(item.action is not Action.GIVE_UP for item in plan.names),
+        "bytes": plan.bytes,
+        "seconds": round(_OVERHEAD_SECONDS + plan.bytes / _BYTES_PER_SECOND + plan.seconds, 1),
+        "updated": summary.updated.isoformat(),
+        "age": max(0.0, summary.age.total_seconds()),
+    }
 
 
 def recording_document(summary: Summary) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks import appending, cells, growth, loading, report, serving, storing, values
+from benchmarks.checkpoints.comparing import checkpoints
 from benchmarks.figures import Section
 from benchmarks.workplace import Workplace
 
@@ -37,7 +38,8 @@ _MEASUREMENTS = {
     "store": _Measurement("Sessions in a store", storing.storing),
     "serve": _Measurement("What a panel waits for, at the server", serving.serving),
     "load": _Measurement("Loading the extension into a fresh kernel", loading.loading),
-    "values": _Measurement("Saving values, first version", values.values),
+    "values": _Measurement("Saving values", values.values),
+    "checkpoints": _Measurement("Checkpoints beside other tools", checkpoints),
 }
 
 

@@ -7,12 +7,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 from benchmarks.workplace import bytes_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from jupyter_client.blocking.client import BlockingKernelClient
 
@@ -32,6 +34,8 @@ class Kind:
     name: str
     first_cell: str = ""
     arguments: tuple[str, ...] = ()
+    python: str | None = None
+    """The interpreter of another environment."""
 
 
 PLAIN = Kind("plain kernel")
@@ -42,17 +46,34 @@ NO_VALUES = Kind(
 LOGSTART = Kind("plain with %logstart -o", "%logstart -o ipython_log.py over")
 
 
-class Kernel:
-    """A running kernel. Its folder, which is its working directory, holds its store too."""
+class _Interpreter(KernelSpecManager):
+    """The one kernel that a given interpreter runs."""
 
-    def __init__(self, workplace: Workplace, kind: Kind) -> None:
+    def __init__(self, python: str) -> None:
+        super().__init__()
+        self._python = python
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """What starts it."""
+        argv = [self._python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name=kernel_name, language="python")
+
+
+class Kernel:
+    """A running kernel. Its folder, which is its working directory, holds its store too;
+    ``folder`` is that of a kernel that was stopped.
+    """
+
+    def __init__(self, workplace: Workplace, kind: Kind, folder: Path | None = None) -> None:
         self.kind = kind
         number = sum(1 for _ in workplace.folder.glob("kernel-*"))
-        self.folder = workplace.folder / f"kernel-{number}"
-        self.folder.mkdir()
+        self.folder = folder or workplace.folder / f"kernel-{number}"
+        self.folder.mkdir(exist_ok=folder is not None)
         self.store = self.folder / "store"
         self._environment = workplace.environment(self.store)
         self._manager = KernelManager(kernel_name="python3")
+        if kind.python is not None:
+            self._manager.kernel_spec_manager = _Interpreter(kind.python)
         self._client: BlockingKernelClient = self._manager.client()
 
     def start(self) -> None:

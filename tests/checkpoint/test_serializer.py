@@ -269,3 +269,11 @@ def test_what_is_compressed_reads_as_what_it_was(tmp_path):
     assert blobs.put_packed(b"ab" * 50_000)[1] > 0
     list(blobs.sync_all([name]))
     assert blobs.get(name) == b"ab" * 50_000
+
+
+def test_a_pickle_that_would_fill_the_memory_is_given_up(world, monkeypatch):
+    """The pickler remembers every object that is not in a page; the user's cells need room, too."""
+    monkeypatch.setattr(pieces, "_LEAST_MEMORY", 1 << 62)
+    world.space["deep"] = {"rows": [f"text {i}" * 10 for i in range(300_000)]}
+    with pytest.raises(MemoryError, match="too little memory"):
+        world.save("deep")

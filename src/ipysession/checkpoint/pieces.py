@@ -43,6 +43,21 @@ _LOOK_EVERY = 32 << 20
 """Bytes written between two looks at the free space."""
 
 
+_LOOK_PIECES = 64
+"""Pieces of a pickle between two looks at the memory: the pickler remembers every object in it."""
+
+_LEAST_MEMORY = 256 << 20
+"""Bytes of memory that are left to the user's cells."""
+
+
+def _look_at_memory() -> None:
+    import psutil  # takes a while to load, and most pickles are small
+
+    if psutil.virtual_memory().available < _LEAST_MEMORY:
+        message = "too little memory is free to pickle it"
+        raise MemoryError(message)
+
+
 class BudgetExceededError(Exception):
     """The pickle would have taken longer, or become larger, than allowed."""
 
@@ -154,6 +169,8 @@ class Packing:
         self._stream_size += size
         self._stream += data
         while len(self._stream) > PIECE:
+            if len(self._stream_pieces) % _LOOK_PIECES == _LOOK_PIECES - 1:
+                _look_at_memory()
             self._stream_pieces.append(self._put(bytes(self._stream[:PIECE])))
             del self._stream[:PIECE]
         return size

@@ -7,6 +7,7 @@ Imports no library for it: a type can only turn up where its library is loaded.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
@@ -188,6 +189,21 @@ def _weak_keys(items: list[tuple[Any, Any]]) -> weakref.WeakKeyDictionary[Any, A
     return weakref.WeakKeyDictionary(items)
 
 
+def _reduce_cached(function: Any) -> Any:
+    """A function of the notebook with its cache, which begins anew; by its name, pickle would
+    find whatever has that name then.
+    """
+    wrapped = function.__wrapped__
+    if getattr(wrapped, "__module__", "__main__") != "__main__":
+        return NotImplemented
+    parameters = function.cache_parameters()
+    return _cached_again, (wrapped, parameters["maxsize"], parameters["typed"])
+
+
+def _cached_again(wrapped: Any, maxsize: int | None, typed: bool) -> Any:  # noqa: FBT001
+    return functools.lru_cache(maxsize=maxsize, typed=typed)(wrapped)
+
+
 _BY_TYPE: dict[type, Callable[[Any], Any]] = {
     io.TextIOWrapper: _reduce_file,
     io.BufferedReader: _reduce_file,
@@ -198,6 +214,7 @@ _BY_TYPE: dict[type, Callable[[Any], Any]] = {
     _LOCK: _reduce_lock,
     type(threading.RLock()): _reduce_lock,
     memoryview: _reduce_memory,
+    type(functools.lru_cache(len)): _reduce_cached,
     weakref.ref: _reduce_reference,
     weakref.WeakValueDictionary: _reduce_weak_values,
     weakref.WeakKeyDictionary: _reduce_weak_keys,
@@ -217,6 +234,7 @@ _REFUSED_NAMES = {
         "asyncio.locks.Lock",
         "asyncio.locks.Semaphore",
         "asyncio.queues.Queue",
+        "asyncio.unix_events._UnixSelectorEventLoop",
         "concurrent.futures._base.Future",
         "concurrent.futures.process.ProcessPoolExecutor",
         "concurrent.futures.thread.ThreadPoolExecutor",

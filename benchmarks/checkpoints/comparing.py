@@ -1,0 +1,152 @@
+"""Runs the workload with each tool in a kernel of its own, kills it, and brings it back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmarks.checkpoints.environments import python_of
+from benchmarks.checkpoints.tools import KISHU, KISHU_PLAIN, OURS, PEERS, PLAIN, Tool
+from benchmarks.checkpoints.workload import workload
+from benchmarks.figures import Aim, Figure, byte_size
+from benchmarks.kernels import Kernel, Kind
+from benchmarks.workplace import bytes_below
+
+if TYPE_CHECKING:
+    from benchmarks.checkpoints.workload import Cell
+    from benchmarks.workplace import Workplace
+
+_PAUSE = 0.5
+"""Seconds between the cells of a person."""
+
+_AIM_WITH_PAUSES = Aim(seconds=0.005)
+_LOOK = "print(type(arr).__name__, len(df), len(rows), x, y)"
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one tool did with the workload."""
+
+    tool: Tool
+    seconds: list[float] = field(default_factory=list)
+    """Of each cell."""
+    written: int = 0
+    """Bytes in its folder at the end."""
+    by_what: dict[str, int] = field(default_factory=dict)
+    """The same, as they grew by kind of cell."""
+    first_cell: float | None = None
+    """Seconds after a kill until the first cell has run."""
+    everything: float | None = None
+    """And until all values are back."""
+
+
+def checkpoints(workplace: Workplace) -> list[Figure]:
+    """What the user waits for beyond plain IPython, by kind of cell; bytes; and coming back."""
+    cells = workload(quick=workplace.quick)
+    own, plain = python_of("own"), _run(workplace, PLAIN, python_of("own"), cells)
+    paused_plain = _run(workplace, PLAIN, own, cells, pause=_PAUSE / 10)
+    paused = _run(workplace, OURS, own, cells, pause=_PAUSE if not workplace.quick else 0.2)
+    figures = _waits(f"{OURS.name}, pauses", paused, paused_plain, cells, aim=_AIM_WITH_PAUSES)
+    hurried = _run(workplace, OURS, own, cells)
+    figures += _waits(f"{OURS.name}, Run All", hurried, plain, cells)
+    runs = [(paused, "pauses", paused_plain), (hurried, "Run All", plain)]
+    for tool in PEERS:
+        run = _run(workplace, tool, own, cells)
+        figures += _waits(tool.name, run, plain, cells)
+        runs.append((run, "", plain))
+    try:
+        python = python_of(KISHU.environment)
+        run = _run(workplace, KISHU, python, cells)
+        against = _run(workplace, KISHU_PLAIN, python, cells)
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        print(f"{KISHU.name} could not be measured: {error}", file=sys.stderr)
+    else:
+        figures += _waits(KISHU.name, run, against, cells)
+        runs.append((run, "", against))
+    for run, how, against in runs:
+        figures += _totals(run, how, against)
+    return figures
+
+
+def _run(
+    workplace: Workplace, tool: Tool, python: str, cells: list[Cell], *, pause: float = 0.0
+) -> _Run:
+    run = _Run(tool)
+    kind = Kind(tool.name, tool.first_cell, python=python)
+    kernel = Kernel(workplace, kind)
+    kernel.start()
+    try:
+        size = bytes_below(kernel.folder)
+        for cell in cells:
+            run.seconds.append(kernel.run(cell.source))
+            time.sleep(pause)
+            now = bytes_below(kernel.folder)
+            run.by_what[cell.what] = run.by_what.get(cell.what, 0) + now - size
+            size = now
+        if tool.is_ours:
+            _wait(kernel, "waiting_to_be_saved", at_most=5 if pause else 0)
+        run.written = bytes_below(kernel.folder)
+    finally:
+        kernel.stop()
+    if tool.restore:
+        _bring_back(workplace, kernel, kind, run)
+    return run
+
+
+def _bring_back(workplace: Workplace, killed: Kernel, kind: Kind, run: _Run) -> None:
+    first = "%load_ext ipysession" if run.tool.is_ours else ""
+    kernel = Kernel(workplace, Kind(kind.name, first, python=kind.python), folder=killed.folder)
+    kernel.start()
+    try:
+        started = time.perf_counter()
+        kernel.run(run.tool.restore)
+        kernel.run("z = 1")
+        run.first_cell = time.perf_counter() - started
+        if run.tool.is_ours:
+            _wait(kernel, "waiting_to_be_loaded", at_most=60)
+        run.everything = time.perf_counter() - started
+        kernel.ask(_LOOK)
+    finally:
+        kernel.stop()
+
+
+def _wait(kernel: Kernel, key: str, *, at_most: float) -> None:
+    deadline = time.perf_counter() + at_most
+    while time.perf_counter() < deadline:
+        if not json.loads(kernel.ask("%session status --json"))[key]:
+            return
+        time.sleep(0.05)
+
+
+def _waits(
+    name: str, run: _Run, plain: _Run, cells: list[Cell], *, aim: Aim | None = None
+) -> list[Figure]:
+    figures = []
+    for what in dict.fromkeys(cell.what for cell in cells):
+        samples = tuple(
+            seconds - usual
+            for cell, seconds, usual in zip(cells, run.seconds, plain.seconds, strict=True)
+            if cell.what == what
+        )
+        grown = byte_size(max(run.by_what.get(what, 0), 0) / len(samples))
+        remark = f"beyond plain; {grown} more on disk per cell"
+        figures.append(Figure(f"{what}: {name}", samples, aim=aim, remark=remark))
+    return figures
+
+
+def _totals(run: _Run, how: str, plain: _Run) -> list[Figure]:
+    name = f"{run.tool.name}{', ' + how if how else ''}"
+    usual = Figure(plain.tool.name, (sum(plain.seconds),))
+    remark = f"{byte_size(run.written)} on disk"
+    # The aim is the share of the time that may go to checkpoints without any idle time.
+    aim = Aim(times=1.05) if how == "Run All" else None
+    figures = [Figure(f"all cells: {name}", (sum(run.seconds),), usual, aim, remark)]
+    if run.first_cell is not None and run.everything is not None:
+        first = Aim(seconds=0.3) if run.tool.is_ours else None
+        figures.append(Figure(f"killed, first cell: {name}", (run.first_cell,), aim=first))
+        figures.append(Figure(f"killed, everything back: {name}", (run.everything,)))
+    return figures

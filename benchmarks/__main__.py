@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks import appending, cells, growth, loading, report, serving, storing, values
 from benchmarks.checkpoints.comparing import checkpoints
+from benchmarks.exporting.speed import exporting
 from benchmarks.figures import Section
 from benchmarks.workplace import Workplace
 
@@ -40,6 +41,7 @@ _MEASUREMENTS = {
     "load": _Measurement("Loading the extension into a fresh kernel", loading.loading),
     "values": _Measurement("Saving values", values.values),
     "checkpoints": _Measurement("Checkpoints beside other tools", checkpoints),
+    "export": _Measurement("Exporting a session of 1,000 steps", exporting),
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipysession.export import ExportOptions, build_notebook
+from ipysession.export import ExportOptions, build_notebook, nb
 from ipysession.export.nb import write
 from ipysession.model import Outcome
 from ipysession.model import payloads as p
@@ -103,6 +103,15 @@ def test_the_reason_of_each_dropped_step_is_in_the_metadata(recording):
     dropped = built(recording).metadata.ipysession.dropped
     said = "step 2 ran the same cell again, and nothing that stays needs what it did"
     assert dropped == [{"step": 1, "reason": said}]
+
+
+def test_the_file_is_as_nbformat_writes_it(recording):
+    """Byte for byte: our writer is only quicker."""
+    rich = {"text/plain": "a\nb\r\nc", "application/json": {"a": [1]}, "image/png": "iVBORw0KGgo="}
+    recording.step("x = 'ä'\n\nx", ["x"], outputs=[stream("1\n2"), display(rich)])
+    recording.note("# Note\nof two lines")
+    made = built(recording)
+    assert nb.write(made) == nbformat.writes(made, version=nbformat.NO_CONVERT)
 
 
 def test_ids_stay_unique(recording):

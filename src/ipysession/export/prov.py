@@ -35,6 +35,8 @@ class _Document:
         self._latest: dict[str, tuple[str, str]] = {}
         """For each variable and file: its newest entity and the activity that made it."""
         self._parts: dict[str, dict[str, Any]] = {}
+        self._told: set[tuple[str, ...]] = set()
+        """The relations, each of which is told once."""
         user = session.summary.user or "unknown"
         self._user = self._add("agent", f"user/{_word(user)}", {
             "prov:type": {"$": "prov:Person", "type": "prov:QUALIFIED_NAME"},
@@ -55,9 +57,11 @@ class _Document:
 
     def _relate(self, kind: str, **fields: str) -> None:
         relations = self._parts.setdefault(kind, {})
+        if (kind, *fields.values()) in self._told:
+            return
+        self._told.add((kind, *fields.values()))
         named = {f"prov:{role}": value for role, value in fields.items()}
-        if named not in relations.values():
-            relations[f"_:{kind}{len(relations) + 1}"] = named
+        relations[f"_:{kind}{len(relations) + 1}"] = named
 
     def take(self, step: Step) -> None:
         """One step, after all before it."""

@@ -119,7 +119,9 @@ async def test_settings_are_those_of_kernels_and_shell(send, fetch, jp_environ):
     assert preferences_path().stat().st_mode & 0o777 == 0o600
     assert (await send("PATCH", "settings", {})).document["offer_resume"] == "never"
     assert (await send("PATCH", "settings", {"offer_resume": "perhaps"})).status == 400
-    assert "notebook" in answer.document["formats"]
+    assert {"name": "notebook", "suffix": ".ipynb", "what": "a notebook"} in answer.document[
+        "formats"
+    ]
 
 
 async def test_auto_load_is_what_the_shell_enables(send, monkeypatch, tmp_path):

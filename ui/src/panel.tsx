@@ -9,7 +9,7 @@ import { Commands, PANEL } from "./ids";
 import type { GroupName, Listing } from "./listing";
 import { Badge, Message, MoreButton, openMenu, Tags } from "./pieces";
 import type { Session } from "./types";
-import { ago, bytes, count, duration, moment } from "./words";
+import { agoShort, bytes, count, duration, moment } from "./words";
 
 const TITLES: Record<GroupName, string> = {
   notebook: "This notebook",
@@ -275,11 +275,13 @@ const Item = React.memo(function Item(props: {
           <Badge state={session.state} />
         </span>
         <span className="ips-Item-row ips-Item-facts">
-          <span>{facts.filter(Boolean).join(" · ")}</span>
-          {session.failures > 0 && (
-            <span className="ips-Item-failures">{session.failures} failed</span>
-          )}
-          <span className="ips-Item-when">{ago(session.updated)}</span>
+          <span className="ips-Item-title">
+            {facts.filter(Boolean).join(" · ")}
+            {session.failures > 0 && (
+              <span className="ips-Item-failures"> · {session.failures} failed</span>
+            )}
+          </span>
+          <span className="ips-Item-when">{agoShort(session.updated)}</span>
         </span>
         <Tags tags={session.tags} />
       </button>

@@ -32,9 +32,9 @@ export interface Session {
   reason: string;
   kernel: Kernel | null;
   current_notebook: string | null;
-  path?: string | null;
-  bytes?: number | null;
-  resumable?: boolean;
+  path: string | null;
+  bytes: number;
+  resumable: boolean;
 }
 
 export interface SessionPage {
@@ -68,16 +68,28 @@ export interface Run {
   environment: Environment;
 }
 
-export interface SessionDocument extends Session {
-  runs: Run[];
-  notes: Note[];
-  damage: string[];
-}
-
 export interface FileUse {
   path: string;
   size: number | null;
   action: "read" | "written" | "deleted";
+}
+
+export interface SessionFile extends FileUse {
+  steps: number[];
+}
+
+/** What a session's page shows besides its steps. */
+export interface SessionDetails {
+  head: number | null;
+  runs: Run[];
+  notes: Note[];
+  files: SessionFile[];
+  damage: string[];
+  contradictions: string[];
+}
+
+export interface SessionDocument extends Session {
+  details: SessionDetails;
 }
 
 export interface Step {
@@ -90,7 +102,8 @@ export interface Step {
   started: string;
   duration: number | null;
   outcome: Outcome;
-  error: { name?: string; message?: string } | null;
+  error: { ename: string; evalue: string } | null;
+  on_branch: boolean;
   provenance: {
     bound: string[];
     reads: string[];
@@ -114,7 +127,7 @@ export interface Variable {
   step: number;
   bytes: number | null;
   shape: number[] | null;
-  length: number | null;
+  shared_with: string[];
   preview: string | null;
   saved: boolean;
   reason: string;
@@ -202,7 +215,7 @@ export interface Recording {
   title: string;
   state: SessionState;
   steps: number;
-  trouble: string | null;
+  busy: number | null;
 }
 
 export interface Resumable {
@@ -214,7 +227,6 @@ export interface Resumable {
   bytes: number;
   seconds: number;
   age: number;
-  said: string;
 }
 
 /** What there is for one notebook. */
@@ -229,6 +241,7 @@ export interface NotebookDocument {
 
 export interface RestorableCell {
   cell_id: string;
+  index: number;
   step: number;
   source: string;
   execution_count: number | null;
@@ -240,10 +253,16 @@ export interface Restorable {
   cells: RestorableCell[];
 }
 
+export interface ExportFormat {
+  name: string;
+  suffix: string;
+  what: string;
+}
+
 export interface Settings {
   offer_resume: OfferResume;
   auto_load: boolean;
-  formats: Record<string, string>;
+  formats: ExportFormat[];
 }
 
 export interface ExportRequest {

@@ -57,6 +57,24 @@ export function ago(time: string, now: number = Date.now()): string {
   return "";
 }
 
+/** The same for a narrow column: 5 min, 3 h, 2 d. */
+export function agoShort(time: string, now: number = Date.now()): string {
+  const seconds = Math.max(0, (now - Date.parse(time)) / 1000);
+  const units: [number, string][] = [
+    [31557600, "y"],
+    [604800, "w"],
+    [86400, "d"],
+    [3600, "h"],
+    [60, "min"]
+  ];
+  for (const [size, unit] of units) {
+    if (seconds >= size) {
+      return `${Math.round(seconds / size)} ${unit} ago`;
+    }
+  }
+  return "just now";
+}
+
 export function count(number: number, word: string): string {
   return `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 }

@@ -368,14 +368,22 @@ class Storage(BaseModel):
     largest: list[StoredSession]
 
 
+class ExportFormat(BaseModel):
+    """What a session can be exported as."""
+
+    name: str
+    suffix: str
+    """How the file's name must end, with the dot."""
+    what: str
+
+
 class Settings(BaseModel):
     """What kernels, server and shell have agreed on, and what there is to choose from."""
 
     offer_resume: OfferResume
     auto_load: bool
     """Every new kernel records."""
-    formats: dict[str, str]
-    """What a session can be exported as: name → what it is."""
+    formats: list[ExportFormat]
     replay: list[ReplayPolicy]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,6 @@ class SettingsHandler(Handler):
     async def _document(self) -> dict[str, Any]:
         return {
             **await asyncio.to_thread(self.sessions.current_settings),
-            "formats": {made.name: made.what for made in FORMATS.values()},
+            "formats": [asdict(made) for made in FORMATS.values()],
             "replay": [str(policy) for policy in ReplayPolicy],
         }

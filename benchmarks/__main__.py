@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import appending, cells, growth, loading, report, serving, storing, values
+from benchmarks import appending, cells, growth, loading, report, resuming, serving, storing, values
 from benchmarks.checkpoints.comparing import checkpoints
 from benchmarks.exporting.speed import exporting
 from benchmarks.figures import Section
@@ -42,6 +42,7 @@ _MEASUREMENTS = {
     "values": _Measurement("Saving values", values.values),
     "checkpoints": _Measurement("Checkpoints beside other tools", checkpoints),
     "export": _Measurement("Exporting a session of 1,000 steps", exporting),
+    "resume": _Measurement("Coming back after a kill", resuming.resuming),
 }
 
 

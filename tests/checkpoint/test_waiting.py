@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from ipysession.checkpoint.slices import Load
-from ipysession.checkpoint.waiting import Waiting
+from ipysession.checkpoint.waiting import Errand, Waiting
 from ipysession.model.payloads import SavedGroup
 
 SECONDS = 30
@@ -36,10 +36,11 @@ class Store:
             found.append(Load(number, group, tuple(names), (number, tuple(names))))
         return found
 
-    def load(self, load, codes):
+    def load(self, load, codes, gate):
         """What `load_group` does."""
         self.entered.set()
         assert self.gate.wait(SECONDS)
+        gate()
         self.loaded.append("=".join(load.wanted))
         if self.broken & set(load.wanted):
             message = "the blob is damaged"
@@ -147,11 +148,11 @@ def test_an_interrupt_while_a_value_is_loaded_leaves_it_waiting():
     store, namespace = Store("a"), {}
     calls = []
 
-    def load(load, codes):
+    def load(load, codes, gate):
         if not calls:
             calls.append(1)
             raise KeyboardInterrupt
-        return store.load(load, codes)
+        return store.load(load, codes, gate)
 
     waiting = Waiting(namespace, store.loads, load)
     with pytest.raises(KeyboardInterrupt):
@@ -179,8 +180,8 @@ def test_the_rest_comes_while_the_kernel_is_idle():
     assert set(namespace) == {"a", "b", "c"}
 
 
-def test_nothing_enters_the_namespace_while_a_cell_runs():
-    """A cell that does not ask for it never sees it appear."""
+def test_the_thread_gives_way_to_a_cell_that_does_not_need_what_it_loads():
+    """It pauses between two pieces, and nothing enters the namespace."""
     store, namespace = Store("a"), {}
     store.gate.clear()
     waiting = waiting_for(store, namespace)
@@ -188,12 +189,63 @@ def test_nothing_enters_the_namespace_while_a_cell_runs():
     assert store.entered.wait(SECONDS)
     waiting.cell_begins()
     store.gate.set()
-    while not store.loaded:
-        pass
+    waiting.bring_for("1 + 1")
+    assert store.loaded == []
     assert namespace == {}
     waiting.cell_ended()
     arrive(waiting)
     assert namespace == {"a": ["a"]}
+
+
+def test_closing_ends_the_thread_in_the_middle_of_a_load():
+    """What it had in hand is not in the namespace, and waits no more."""
+    store, namespace = Store("a"), {}
+    store.gate.clear()
+    waiting = waiting_for(store, namespace)
+    waiting.cell_ended()
+    assert store.entered.wait(SECONDS)
+    waiting.cell_begins()
+    waiting.close()
+    store.gate.set()
+    arrive(waiting)
+    assert namespace == {}
+
+
+def errand(words, log, due=lambda: False):
+    """Something to do before a cell with one of these words."""
+    return Errand(frozenset(words), due, lambda: log.append("prepared"), lambda: log.append("run"))
+
+
+def test_an_errand_is_done_once_before_a_cell_that_it_matters_to():
+    """A library gets its random state before anything can draw from it."""
+    log = []
+    waiting = Waiting({}, (), Store().load, errands=[errand(["import"], log)])
+    waiting.bring_for("x = 1")
+    assert log == []
+    assert waiting.anything
+    waiting.bring_for("import numpy")
+    waiting.bring_for("import numpy")
+    assert log == ["prepared", "run"]
+    assert not waiting.anything
+
+
+def test_an_errand_is_done_when_a_value_brought_what_it_waits_for():
+    """``np`` came, and NumPy with it."""
+    log, store = [], Store("np")
+    waiting = Waiting(
+        {}, store.loads, store.load, errands=[errand(["import"], log, lambda: bool(store.loaded))]
+    )
+    waiting.bring_for("np")
+    assert log == ["prepared", "run"]
+
+
+def test_an_errand_is_done_when_the_kernel_is_idle():
+    """After everything else."""
+    log = []
+    waiting = Waiting({}, (), Store().load, errands=[errand(["import"], log)])
+    waiting.cell_ended()
+    arrive(waiting)
+    assert log[-1] == "run"
 
 
 def test_a_cell_takes_what_the_thread_has_in_hand():

@@ -51,6 +51,14 @@ def rest(kernel):
         time.sleep(0.3)
 
 
+def wait_until_saved(kernel):
+    """On a busy machine values that are not tiny wait for the kernel to be idle."""
+    deadline = time.monotonic() + 60
+    while json.loads(kernel.ok("%session status --json").stdout)["waiting_to_be_saved"]:
+        assert time.monotonic() < deadline, "idle time saves what was left over"
+        time.sleep(0.2)
+
+
 def session():
     """The latest session."""
     return ipysession.open().session
@@ -357,6 +365,7 @@ def test_names_that_wait_are_never_shown_as_missing(kernel, home):
     kernel.ok("def total(): return len(more)\nmore = {'a': 1}; silent = [1]; shown = [[2]]")
     kernel.ok("from types import SimpleNamespace as S\nthing = S(inner=1); other = S(deep=2)")
     kernel.ok("unread = [3]; asked = [4]; text = [5]; doomed = [6]")
+    wait_until_saved(kernel)
     kernel.kill()
     held_back = ["--Recording.restore_when_idle=False", "--Recording.restore_at_once_seconds=0"]
     with Kernel(home, arguments=held_back) as late:
@@ -400,6 +409,60 @@ def test_names_that_wait_are_never_shown_as_missing(kernel, home):
         assert again.ok("get_ipython().object_inspect_mime.__self__ is get_ipython()").result == (
             "True"
         ), "no hook of ours is left when nothing waits"
+
+
+def test_what_could_not_be_loaded_once_is_there_the_next_time(kernel, home):
+    """A resume that failed for want of a module, and all that was saved after it, replaces
+    nothing that was good.
+    """
+    module = home.work / "their_model.py"
+    module.write_text("class Model:\n    def __init__(self, n): self.n = n\n")
+    kernel.ok("import their_model, random")
+    kernel.ok("model = their_model.Model(random.random()); pair = [model]")
+    n = kernel.ok("model.n").result
+    wait_until_saved(kernel)
+    kernel.kill()
+    module.rename(home.work / "hidden_away.py")
+    kernel.restart()
+    kernel.ok(LOAD)
+    kernel.ok(RESUME)
+    assert kernel.run("model.n").error == "NameError: name 'model' is not defined"
+    kernel.ok("other = 1; pairs = 2")
+    assert kernel.run("pair[0]").error.startswith("NameError")
+    assert "model" in json.loads(kernel.ok("%session status --json").stdout)["not_loaded"]
+    kernel.kill()
+    (home.work / "hidden_away.py").rename(module)
+    kernel.restart()
+    kernel.ok(LOAD)
+    assert json.loads(kernel.ok(f"{RESUME} --json").stdout)["lost"] == {}
+    assert kernel.ok("model.n, pair[0] is model, other").result == f"({n}, True, 1)"
+
+
+def test_notebook_classes_across_groups(kernel, home):
+    """Identity, enum members by ``is``, what a class became since, and no model is fitted anew."""
+    kernel.ok(
+        "import enum\nclass Colour(enum.Enum):\n    RED = 1\n    BLUE = 2\n"
+        "class Model:\n    fits = 0\n    def fit(self):\n        Model.fits += 1\n"
+        "        self.mean = SCALE\n        return self\n"
+        "    def scaled(self): return SCALE * self.mean\n"
+        "SCALE = 3"
+    )
+    kernel.ok("model = Model().fit()")
+    kernel.ok("others = [Model() for _ in range(3)]; chosen = [Colour.RED]; red = Colour.RED")
+    kernel.ok("Model.fits += 10; Model.label = 'later'")
+    wait_until_saved(kernel)
+    kernel.kill()
+    held_back = ["--Recording.restore_when_idle=False", "--Recording.restore_at_once_seconds=0"]
+    with Kernel(home, arguments=held_back) as late:
+        late.ok(LOAD)
+        said = json.loads(late.ok(f"{RESUME} --json").stdout)
+        assert said["replayed"] == []
+        assert late.ok("Model.fits, Model.label").result == "(11, 'later')"
+        assert late.ok("type(model) is Model, type(others[2]) is Model").result == "(True, True)"
+        assert late.ok("Model.fits, Model.label").result == "(11, 'later')", "not turned back"
+        assert late.ok("chosen[0] is Colour.RED is red").result == "True"
+        late.ok("SCALE = 100")
+        assert late.ok("model.scaled(), model.mean").result == "(300, 3)"
 
 
 def test_lazily_made_lambda_and_closures_keep_their_state(kernel):

@@ -13,7 +13,7 @@ from ipysession.errors import BlobDamaged, SessionError
 from ipysession.model.payloads import SavedPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import CodeType
 
     from ipysession.log import Blobs
@@ -26,16 +26,18 @@ def load_group(
     namespace: dict[str, Any],
     *,
     codes: list[CodeType] | None = None,
+    gate: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """The values of ``group`` by name; functions of the notebook get ``namespace`` as globals,
     and their code is added to ``codes``: it tells which names they will ask for. Safe in any
-    thread, as far as the values' own code is.
+    thread, as far as the values' own code is. ``gate`` is called before each piece is read: it may
+    wait, or raise to give up.
 
     Unpickling runs code: the caller has verified the record that ``group`` stands in. Blobs are
     checked against their names here. Raises SessionError where the data is gone or damaged, and
     whatever the values' own code raises.
     """
-    parts = _Parts(blobs, parts_of(group, blobs))
+    parts = _Parts(blobs, parts_of(group, blobs), gate)
     if group.inline is not None:
         data: bytes | bytearray = base64.b64decode(group.inline)
     elif group.blob is not None:
@@ -61,8 +63,9 @@ def blobs_of(group: SavedGroup, blobs: Blobs) -> set[str]:
 class _Parts:
     """Reads a group's parts, each when the pickle asks for it."""
 
-    def __init__(self, blobs: Blobs, parts: Sequence[SavedPart]) -> None:
+    def __init__(self, blobs: Blobs, parts: Sequence[SavedPart], gate: Callable[[], None]) -> None:
         self._blobs = blobs
+        self._gate = gate
         self._parts = list(parts)
 
     def take_pickle(self) -> bytearray:
@@ -83,6 +86,7 @@ class _Parts:
         part = self._parts[number]
         start = 0
         for name in part.pieces:
+            self._gate()
             piece = self._blobs.get(name)
             end = start + len(piece)
             if end > target.nbytes:

@@ -20,7 +20,7 @@ from ipysession.checkpoint.load import load_group
 from ipysession.checkpoint.plan import Action, NamePlan, Plan
 from ipysession.checkpoint.preview import type_name
 from ipysession.checkpoint.scratch import Replayer
-from ipysession.checkpoint.waiting import Waiting, asked_by, words_of
+from ipysession.checkpoint.waiting import Errand, Waiting, asked_by, words_of
 from ipysession.lineage import is_internal, is_output
 
 if TYPE_CHECKING:
@@ -116,16 +116,20 @@ class Restorer:
         replayer.run(self.plan.names, self.plan.steps)
         result = self._result
         result.replayed, result.interrupted = replayer.done, replayer.interrupted
+        errands: list[Errand] = []
+        if not self._replayed_the_end():
+            errands = self._restore_hidden(self.plan.state, self.plan.cwd)
         waiting = Waiting(
             self._namespace,
             later,
-            lambda load, codes: load_group(load.group, self._blobs, self._namespace, codes=codes),
+            lambda load, codes, gate: load_group(
+                load.group, self._blobs, self._namespace, codes=codes, gate=gate
+            ),
             arrived=Outputs(self._recorder.shell).came,
             when_idle=self._recorder.settings.restore_when_idle,
+            errands=errands,
         )
         self._settle(replayer, waiting, there_before)
-        if not self._replayed_the_end():
-            self._restore_hidden(self.plan.state, self.plan.cwd)
         self._lead(waiting, there_before)
         self._recorder.adopt_groups([list(load.wanted) for load in self.plan.loads])
         self._save_replayed()
@@ -259,21 +263,31 @@ class Restorer:
 
     # -- what is no variable -----------------------------------------------------------
 
-    def _restore_hidden(self, state: SavedGroup | None, cwd: str | None) -> None:
+    def _restore_hidden(self, state: SavedGroup | None, cwd: str | None) -> list[Errand]:
+        """Returns what is to be done when libraries come whose random state was saved."""
         self._note(hidden.enter_folder(cwd))
         if state is None:
-            return
+            return []
         try:
-            missing = hidden.write_random_states(self._load(state))
+            states = self._load(state)
+            return [_errand(library) for library in hidden.write_states_at_hand(states)]
         except Exception as error:  # noqa: BLE001 - from a blob: it may be damaged in any way
             self._note(f"the random states could not be restored: {error}")
-        else:
-            for library in missing:
-                self._note(f"the random state of {library} waits for its import")
+            return []
 
     def _note(self, text: str) -> None:
         if text and text not in self._result.notes:
             self._result.notes.append(text)
+
+
+def _errand(library: str) -> Errand:
+    """Give a library its random state before anything can draw from it."""
+    return Errand(
+        frozenset({"import", "__import__", library}),
+        lambda: library in sys.modules,
+        lambda: hidden.import_library(library),
+        lambda: hidden.write_waiting_state(library),
+    )
 
 
 def kept_groups(current: Course, plan: Plan, namespace: Mapping[str, Any]) -> set[GroupKey]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ipysession.checkpoint.course import GroupKey
     from ipysession.checkpoint.slices import Load
 
-    Loader = Callable[[Load, list[CodeType]], dict[str, Any]]
+    Loader = Callable[[Load, list[CodeType], Callable[[], None]], dict[str, Any]]
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
@@ -69,14 +69,33 @@ class _Group:
     values: dict[str, Any] = field(default_factory=dict)
     codes: list[CodeType] = field(default_factory=list)
     error: str = ""
+    wanted: bool = False
+    """A cell waits for it."""
+
+
+class _GivenUp(BaseException):
+    """The thread is to end; no code of the user's may catch this."""
+
+
+@dataclass(slots=True, eq=False)
+class Errand:
+    """Something else to do before a cell in whose reach one of ``words`` is, and as soon as
+    ``due`` says so (a library was imported); ``prepare`` may take long, ``run`` does not.
+    """
+
+    words: frozenset[str]
+    due: Callable[[], bool]
+    prepare: Callable[[], None]
+    run: Callable[[], None]
 
 
 class Waiting:
     """The values of one session that wait to be brought into ``namespace``.
 
-    ``load`` unpickles one group (safe in any thread). ``arrived`` is told the names that came,
-    in the thread that brought them. ``when_idle``: a thread brings the rest. `cell_begins` and
-    `cell_ended` say when the kernel is busy; it is, when this is made.
+    ``load`` unpickles one group (safe in any thread); the last of what it is given is to be called
+    now and then, and waits while a cell runs that does not need the group. ``arrived`` is told the
+    names that came, in the thread that brought them. ``when_idle``: a thread brings the rest.
+    `cell_begins` and `cell_ended` say when the kernel is busy; it is, when this is made.
     """
 
     def __init__(
@@ -87,11 +106,13 @@ class Waiting:
         *,
         arrived: Callable[[Collection[str]], None] = lambda _: None,
         when_idle: bool = True,
+        errands: Iterable[Errand] = (),
     ) -> None:
         self._namespace = namespace
         self._load = load
         self._arrived = arrived
         self._when_idle = when_idle
+        self._errands = list(errands)
         self._changed = threading.Condition(threading.RLock())
         self._groups = [_Group(item, names=set(item.wanted)) for item in loads]
         self._of = {name: group for group in self._groups for name in group.names}
@@ -106,6 +127,12 @@ class Waiting:
         """The names that wait."""
         with self._changed:
             return sorted(n for n, group in self._of.items() if group.state is not _State.FAILED)
+
+    @property
+    def anything(self) -> bool:
+        """Is there anything left to bring or to do?"""
+        with self._changed:
+            return bool(self._errands) or bool(self.names)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -142,22 +169,25 @@ class Waiting:
         """
         with self._changed:
             waiting = {n for n, group in self._of.items() if group.state is not _State.FAILED}
-            if not waiting:
-                return set()
-            if cell_names(python).unbounded:
-                return waiting
-            words = set(_WORD.findall(unicodedata.normalize("NFKC", python)))
-            todo = list(words)
-            while todo:
-                new = self._asks.get(todo.pop(), frozenset()) - words
-                words |= new
-                todo.extend(new)
-            if words & _REACHES_ALL:
+            words = self._words(python) if waiting else set()
+            if words is None:
                 return waiting
             found = waiting & words
             if words & _OUTPUTS:
                 found.update(name for name in waiting if is_output(name))
             return found
+
+    def _words(self, python: str) -> set[str] | None:
+        """The words that a cell's text, and what it reaches, may use as names; None: any."""
+        if cell_names(python).unbounded:
+            return None
+        words = words_of(python)
+        todo = list(words)
+        while todo:
+            new = self._asks.get(todo.pop(), frozenset()) - words
+            words |= new
+            todo.extend(new)
+        return None if words & _REACHES_ALL else words
 
     def bring_for(self, python: str) -> dict[str, str]:
         """Bring all that a cell with this text can reach. Returns those of the names that it can
@@ -165,7 +195,10 @@ class Waiting:
         """
         while names := self.reached_by(python):
             self.bring(names)
-        words = set(_WORD.findall(python))
+        if self._errands:
+            reached = self._words(python)
+            self._do([e for e in self._errands if reached is None or e.words & reached])
+        words = words_of(python)
         return {name: why for name, why in self.failed.items() if name in words}
 
     # -- bringing ----------------------------------------------------------------------
@@ -179,15 +212,25 @@ class Waiting:
                 group = self._of.get(name)
                 if group is None or group.state is _State.FAILED:
                     continue
+                group.wanted = True
+                self._changed.notify_all()
                 # The thread has it in hand: it will be through sooner than a second one.
                 self._changed.wait_for(lambda g=group: g.state is not _State.LOADING)  # type: ignore[misc] # mypy cannot infer a lambda with a default
                 mine = group.state is _State.WAITS
                 if mine:
                     group.state = _State.LOADING
             if mine:
-                self._fetch(group)
+                self._fetch(group, lambda: None)
             with self._changed:
                 self._settle(group)
+
+    def _do(self, errands: Iterable[Errand]) -> None:
+        for errand in errands:
+            errand.prepare()
+            with self._changed:
+                if errand in self._errands:
+                    self._errands.remove(errand)
+                    errand.run()
 
     def forget(self, names: Iterable[str]) -> None:
         """These names are not waited for any more: they were replayed, or left behind."""
@@ -197,11 +240,11 @@ class Waiting:
                 if group is not None:
                     group.names.discard(name)
 
-    def _fetch(self, group: _Group) -> None:
+    def _fetch(self, group: _Group, gate: Callable[[], None]) -> None:
         """Unpickle a group; its state says how that went."""
         state, error = _State.LOADED, ""
         try:
-            group.values = self._load(group.load, group.codes)
+            group.values = self._load(group.load, group.codes, gate)
         except Exception as failure:  # noqa: BLE001 - unpickling runs code that may raise anything
             state, error = _State.FAILED, f"{type(failure).__name__}: {failure}"[:300]
         except BaseException:
@@ -227,6 +270,7 @@ class Waiting:
             self._of.pop(name, None)
         group.values, group.codes = {}, []
         self._arrived(came)
+        self._do([errand for errand in self._errands if errand.due()])
 
     # -- in idle time ------------------------------------------------------------------
 
@@ -241,7 +285,8 @@ class Waiting:
             self._busy = max(0, self._busy - 1)
             for name in [name for name in self._of if name in self._namespace]:
                 self.forget([name])  # bound by the cell, without a look at what it was
-            if self._when_idle and self._thread is None and self._next() is not None:
+            left = self._next() is not None or self._errands
+            if self._when_idle and self._thread is None and left:
                 self._thread = threading.Thread(
                     target=self._run, name="ipysession-arrivals", daemon=True
                 )
@@ -266,11 +311,27 @@ class Waiting:
 
     def _run(self) -> None:
         while (group := self._take()) is not None:
-            self._fetch(group)
+            try:
+                self._fetch(group, lambda g=group: self._give_way(g))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+            except _GivenUp:
+                return
             with self._changed:
                 if not self._idle():
                     return
                 self._settle(group)
+        for errand in tuple(self._errands):
+            errand.prepare()
+            with self._changed:
+                if not self._idle():
+                    return
+                self._do([errand])
+
+    def _give_way(self, group: _Group) -> None:
+        """The thread pauses while a cell runs, unless that waits for this group."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._busy or group.wanted)
+            if self._closed:
+                raise _GivenUp
 
     def _take(self) -> _Group | None:
         """The group that the thread is to load, when the kernel is idle; None: it may end."""
@@ -304,4 +365,4 @@ def asked_by(codes: Iterable[CodeType]) -> set[str]:
 
 def words_of(source: str) -> set[str]:
     """All words of a cell's text that may be names."""
-    return set(_WORD.findall(source))
+    return set(_WORD.findall(unicodedata.normalize("NFKC", source)))

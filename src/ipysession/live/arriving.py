@@ -53,7 +53,7 @@ class Arrivals:
         """Bring what ``waiting`` holds, from the end of this cell on."""
         self.end()
         self._waiting = waiting
-        if waiting.names:
+        if waiting.anything:
             self._hook()
 
     def end(self) -> None:
@@ -148,7 +148,7 @@ class Arrivals:
         """A cell ended."""
         if self._waiting is not None:
             self._waiting.cell_ended()
-            if not self._waiting.names:
+            if not self._waiting.anything:
                 self._unhook()
 
     def matcher(self, context: Any) -> dict[str, Any]:

@@ -217,7 +217,7 @@ def test_a_session_that_a_living_kernel_writes_is_refused_with_the_way_out(kerne
         second.ok(LOAD)
         answer = second.run(f"{RESUME} {session_id}")
         assert "is being recorded by another kernel" in answer.stderr
-        assert "%session export" in answer.stderr
+        assert f"%session branch --session {session_id}" in answer.stderr
 
 
 def test_a_completed_session_is_refused_with_the_way_out(kernel):

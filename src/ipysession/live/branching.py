@@ -68,8 +68,6 @@ class Branching(Restoring):
         grown = self.read(new, verify=True)
         plan, result = self._restore(grown, replay, current=current)
         said = f"Recording {new}, which grows from step {head} of {session.id}"
-        if not own:
-            self._restore_history(grown.session, plan)
         return travel_report(grown.session, plan, result, said, f"%session resume {session.id}")
 
 

@@ -38,7 +38,8 @@ class Restoring(KernelSessions):
     ) -> tuple[Plan, ResumeResult]:
         """Bring the state of the session that is recorded now, as it stood after step ``head``
         (default: where it stands); large values wait. ``current`` is the course of the state that
-        the kernel is in, where that is one of the same session: what does not differ is kept.
+        the kernel is in, where that is one of the same session: what does not differ is kept,
+        and so are ``In`` and the history.
         """
         trust = trust_in(reading)
         recorder = self.recorder
@@ -63,6 +64,8 @@ class Restoring(KernelSessions):
         )
         self.arrivals.end()
         result = restorer.run()
+        if current is None:
+            self._restore_history(reading.session, restorer.plan)
         Outputs(recorder.shell).reset(item.name for item in result.names)
         if result.waiting is not None:
             self.arrivals.begin(result.waiting)

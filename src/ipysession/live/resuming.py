@@ -75,8 +75,7 @@ class Resuming(Branching):
             self.recorder.resume_into(session_id, planned.head)
         except InvalidTransition as error:
             raise ResumeRefused(str(error)) from error
-        plan, result = self._restore(reading, replay)
-        self._restore_history(session, plan)
+        _, result = self._restore(reading, replay)
         document = plan_report(session, planned, differences).data
         return _resume_report(session, planned, result, document)
 

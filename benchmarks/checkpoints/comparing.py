@@ -80,21 +80,27 @@ def _run(
     kernel = Kernel(workplace, kind)
     kernel.start()
     try:
-        size = bytes_below(kernel.folder)
+        before = size = _stored(workplace, kernel)
         for cell in cells:
             run.seconds.append(kernel.run(cell.source))
             time.sleep(pause)
-            now = bytes_below(kernel.folder)
+            now = _stored(workplace, kernel)
             run.by_what[cell.what] = run.by_what.get(cell.what, 0) + now - size
             size = now
         if tool.is_ours:
             _wait(kernel, "waiting_to_be_saved", at_most=5 if pause else 0)
-        run.written = bytes_below(kernel.folder)
+        run.written = _stored(workplace, kernel) - before
     finally:
         kernel.stop()
     if tool.restore:
         _bring_back(workplace, kernel, kind, run)
     return run
+
+
+def _stored(workplace: Workplace, kernel: Kernel) -> int:
+    """Bytes in a kernel's folder, and where %store keeps values."""
+    shared = workplace.folder / "ipython" / "profile_default" / "db"
+    return bytes_below(kernel.folder) + bytes_below(shared)
 
 
 def _bring_back(workplace: Workplace, killed: Kernel, kind: Kind, run: _Run) -> None:

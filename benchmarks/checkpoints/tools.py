@@ -32,16 +32,17 @@ _STORE = _AFTER_EACH_CELL.format(
             shell.run_line_magic('store', name)""",
 )
 _KISHU = """
-import nbformat, pathlib
-nbformat.write(nbformat.v4.new_notebook(), 'bench.ipynb')
-from kishu.jupyterint import KishuForJupyter
-from kishu.notebook_id import NotebookId
-_place = NotebookId(key='bench', path=pathlib.Path('bench.ipynb'), kernel_id='bench')
-_kishu = KishuForJupyter(_place, ip=get_ipython())
-_kishu._test_mode = True  # there is no frontend that could save the notebook
-_kishu.set_session_id(1)
-_kishu.install_kishu_hooks()
-del nbformat, pathlib, KishuForJupyter, NotebookId, _place, _kishu
+def _install():
+    import nbformat, pathlib
+    from kishu.jupyterint import KishuForJupyter
+    from kishu.notebook_id import NotebookId
+    nbformat.write(nbformat.v4.new_notebook(), 'bench.ipynb')
+    place = NotebookId(key='bench', path=pathlib.Path('bench.ipynb'), kernel_id='bench')
+    kishu = KishuForJupyter(place, ip=get_ipython())
+    kishu._test_mode = True  # there is no frontend that could save the notebook
+    kishu.set_session_id(1)
+    kishu.install_kishu_hooks()
+_install()
 """
 
 

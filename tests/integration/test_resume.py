@@ -532,3 +532,27 @@ def test_terminal_ipython_records_and_resumes(home):
     shell.sendline("exit")
     shell.expect(pexpect.EOF)
     assert ipysession.open().session.summary.reason == "kernel shutdown"
+
+
+def test_a_kernel_gives_back_room_and_loses_nothing(kernel):
+    """Old states of a large array go, also while it is being recorded; what is saved, what is not
+    and why is told; and after a kill all is there.
+    """
+    kernel.ok("import numpy as np; big = np.random.default_rng(1).random(200_000)")
+    kernel.ok("g = (i for i in range(3)); lock = __import__('threading').Lock(); lock.acquire()")
+    for number in range(3):
+        kernel.ok(f"big[{number * 50_000}] = {number}")
+        rest(kernel)
+    said = json.loads(kernel.ok("%session status --json").stdout)
+    assert said["saved"]["big"] > 1_600_000
+    assert 1_600_000 < said["saved_bytes_written"] < 4_000_000
+    assert "generator" in said["not_saved"]["g"]
+    assert "held" in said["not_saved"]["lock"]
+    [collected] = json.loads(kernel.ok("%session gc --keep 1 --now --json").stdout)
+    assert collected["removed_bytes"] >= 200_000
+    kernel.ok("big[1] = 7; total = big.sum()")
+    rest(kernel)
+    total = kernel.ok("total").result
+    said = die_and_resume(kernel)
+    assert "big" in said["restored"]
+    assert kernel.ok("big.sum()").result == total

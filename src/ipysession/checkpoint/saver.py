@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipysession.checkpoint import hidden, pickling
 from ipysession.checkpoint.groups import is_plain, needs_kernel_thread, quick_groups, rough_size
+from ipysession.checkpoint.modules import keep_state
 from ipysession.checkpoint.pieces import BudgetExceededError, Packing, Pieces, until
 from ipysession.checkpoint.preview import preview, type_name
 from ipysession.lineage import is_internal
@@ -273,6 +274,8 @@ class Checkpointer:
         self, namespace: Mapping[str, Any], bound: Collection[str], reachable: Collection[str]
     ) -> set[str]:
         candidates = {name for name in bound if name in namespace and not is_internal(name)}
+        if keep_state(reachable, namespace):
+            reachable = self._key_of.keys() | set(reachable)
         for name in reachable:
             if name in candidates or name not in namespace or is_internal(name):
                 continue

@@ -6,12 +6,11 @@ groups are tried, and each type once.
 
 from __future__ import annotations
 
-import functools
 import sys
-import sysconfig
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint import pickling
+from ipysession.checkpoint.modules import is_library
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,18 +32,6 @@ def loads_as_it_was(stream: bytes, values: Mapping[str, Any]) -> str:
         if not _alike(value, loaded.get(name), _DEPTH, looks):
             return "it pickles but loads as something else"
     return ""
-
-
-@functools.cache
-def _is_library(module: str) -> bool:
-    """Is it a module that is installed, or Python's own?"""
-    found = getattr(sys.modules.get(module), "__file__", None)
-    if module == "__main__":
-        return False
-    return found is None or found.startswith(_INSTALLED)
-
-
-_INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
 def _alike(one: Any, other: Any, depth: int, looks: list[int]) -> bool:
@@ -74,7 +61,7 @@ def _alike(one: Any, other: Any, depth: int, looks: list[int]) -> bool:
     numpy = sys.modules.get("numpy")
     if numpy is not None and kind is numpy.ndarray:
         return bool(one.dtype == other.dtype and one.shape == other.shape)
-    if _is_library(kind.__module__):
+    if is_library(kind.__module__):
         # Libraries keep caches, counters and what they make anew: who could tell these apart?
         return True
     held, theirs = getattr(one, "__dict__", None), getattr(other, "__dict__", None)

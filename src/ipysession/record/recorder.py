@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_core.paths import jupyter_runtime_dir
 
+from ipysession.checkpoint.modules import keep_state
 from ipysession.lineage import cell_names, reachable_names
 from ipysession.record import cells
 from ipysession.record.effects import EffectsSeen, EffectsWatch
@@ -118,7 +119,9 @@ class Recorder(SessionKeeper):
             return None
         names = cell_names(python)
         reachable, unbounded = reachable_names(names.reads | names.bound, self.shell.user_ns)
-        return None if unbounded or names.unbounded else reachable | names.deleted
+        if unbounded or names.unbounded or keep_state(reachable, self.shell.user_ns):
+            return None
+        return reachable | names.deleted
 
     def _begin(self, writer: SessionWriter, step: OpenStep) -> None:
         if not step.number:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
+from ipysession.checkpoint.course import Course, Status
 from ipysession.checkpoint.plan import Action, make_plan
 from ipysession.documents import step_document, summary_document
 from ipysession.errors import StepNotFound
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ipysession.model import Session, Step, Summary
-    from ipysession.model.payloads import CheckpointSaved, SavedGroup
     from ipysession.store import Reading
 
 Outputs = dict[int, list[dict[str, Any]]]
@@ -176,13 +175,6 @@ def step_entry(
 # -- variables -------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Value:
-    step: int
-    group: SavedGroup | None = None
-    reason: str = "nothing was saved after its step"
-
-
 def variables(session: Session, step: int | None = None) -> dict[str, Any]:
     """The variables after a step (default: where the session stands), as they were saved.
 
@@ -194,9 +186,7 @@ def variables(session: Session, step: int | None = None) -> dict[str, Any]:
         "session": session.id,
         "step": at,
         "variables": [
-            _variable(name, values[name], values[name].step in session.dropped)
-            for name in sorted(values)
-            if not is_internal(name)
+            _variable(name, values[name]) for name in sorted(values) if not is_internal(name)
         ],
     }
 
@@ -214,52 +204,25 @@ def saved_hashes(session: Session, step: int | None = None) -> dict[str, str]:
     return found
 
 
-def _values(session: Session, at: int | None) -> dict[str, _Value]:
-    saved: dict[int, list[CheckpointSaved]] = {}
-    for checkpoint in session.checkpoints:
-        saved.setdefault(checkpoint.step, []).append(checkpoint)
-    values: dict[str, _Value] = {}
-    for passed in tree.branch(session, at):
-        for name in passed.provenance.deleted:
-            values.pop(name, None)
-        for name in passed.provenance.bound:
-            values[name] = _Value(passed.number)
-        for checkpoint in saved.get(passed.number, ()):
-            _take(checkpoint, passed.number, values)
-    return values
+def _values(session: Session, at: int | None) -> dict[str, Status]:
+    return Course(session, head=at).latest
 
 
-def _take(checkpoint: CheckpointSaved, step: int, values: dict[str, _Value]) -> None:
-    for skipped in checkpoint.skipped:
-        for name in skipped.names:
-            values[name] = _Value(step, reason=skipped.reason)
-    for group in checkpoint.groups:
-        for name in group.names:
-            values[name] = _Value(step, group)
-    for name in checkpoint.deleted:
-        values.pop(name, None)
-
-
-def _variable(name: str, value: _Value, dropped: bool) -> dict[str, Any]:  # noqa: FBT001
-    group = value.group
+def _variable(name: str, status: Status) -> dict[str, Any]:
+    group = status.group
     preview = None if group is None else group.previews.get(name)
-    saved = group is not None and not dropped
-    if dropped:
-        reason = "what was saved after its step is no longer kept"
-    else:
-        reason = "" if saved else value.reason
     recorded = "" if group is None else group.types.get(name, "")
     return {
         "name": name,
         "type": recorded if preview is None else preview.type,
-        "step": value.step,
+        "step": status.step,
         "bytes": None if preview is None else preview.size,
         "saved_bytes": None if group is None else group.size,
         "shared_with": [] if group is None else [other for other in group.names if other != name],
         "shape": None if preview is None else preview.shape,
         "preview": None if preview is None else preview.text,
-        "saved": saved,
-        "reason": reason,
+        "saved": group is not None,
+        "reason": status.reason if group is None else "",
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from urllib.parse import quote
 
@@ -144,6 +145,28 @@ class TestNotebook:
         assert (offered["steps"], offered["variables"], offered["title"]) == (1, 0, "newer")
         assert 0 < offered["seconds"] < 10
         assert 0 <= offered["age"] < 600
+
+    async def test_what_a_kernel_records_now_and_that_the_disk_is_full(
+        self, fetch, store, notebook, monkeypatch
+    ):
+        """A toolbar shows both."""
+        path = notebook(("x = 1", []))
+        created = p.SessionCreated(session="", title="live", notebook=path)
+        writer = store.create(created)
+        environment = Environment(python="3.13.1")
+        writer.append(p.RunStarted(number=1, environment=environment, kernel_id="k-1"))
+        writer.append(p.StepStarted(step=1, source="x = 1"))
+        asked = "notebook?path=work.ipynb&kernel_id=k-1"
+        recording = (await fetch(asked)).document["recording"]
+        assert (recording["session"], recording["state"]) == (writer.id, "running")
+        assert (recording["steps"], recording["busy"]) == (1, 1)
+        assert recording["trouble"] is None
+        usage = shutil.disk_usage(store.path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=4096))
+        recording = (await fetch(asked)).document["recording"]
+        assert recording["trouble"].startswith("the disk is full: 4.1 kB free")
+        writer.close()
+        assert (await fetch(asked)).document["recording"] is None
 
     @pytest.mark.parametrize("newest", [{"state": "completed"}, {"cells": ()}])
     async def test_what_was_closed_for_good_or_is_empty_hides_what_came_before(

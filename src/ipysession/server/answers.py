@@ -421,6 +421,8 @@ class Recording(BaseModel):
     steps: int
     busy: int | None
     """The step that runs."""
+    trouble: str | None
+    """What keeps the kernel from recording, as far as it shows from outside."""
     updated: datetime
 
 

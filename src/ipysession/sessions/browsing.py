@@ -5,6 +5,7 @@ Nothing here needs a kernel, changes anything, or unpickles anything.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from ipysession.lineage import is_internal
 from ipysession.lineage.graph import Graph
 from ipysession.lineage.things import kind_of
 from ipysession.model import tree
-from ipysession.report import first_line
+from ipysession.report import byte_size, first_line
 from ipysession.sessions.finding import Finding
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ _BYTES_PER_SECOND = 300e6
 
 _OVERHEAD_SECONDS = 0.2
 """What a resume takes besides."""
+
+_FULL_BYTES = 10_000_000
+"""A disk with less than this is as good as full."""
 
 _LARGEST = 20
 """So many sessions are named by what the store takes."""
@@ -71,6 +75,19 @@ class BrowsingVerbs(Finding):
             ],
         }
 
+    def trouble(self) -> str | None:
+        """What keeps a kernel from recording, as far as it shows from outside; None where
+        nothing does. What the disk refuses, a kernel keeps in memory and writes later.
+        """
+        if not self.store.path.is_dir():
+            return None  # nothing was recorded yet
+        if not os.access(self.store.sessions_folder, os.W_OK):
+            return f"the store {self.store.path} cannot be written"
+        free = shutil.disk_usage(self.store.path).free
+        if free < _FULL_BYTES:
+            return f"the disk is full: {byte_size(free)} free for {self.store.path}"
+        return None
+
     def is_written(self, session_id: str) -> bool:
         """Does a living process write it just now?"""
         return self.store.folder(session_id).writer() is not None
@@ -93,7 +110,7 @@ def resumable_document(session: Session, summary: Summary) -> dict[str, Any]:
     }
 
 
-def recording_document(summary: Summary) -> dict[str, Any]:
+def recording_document(summary: Summary, trouble: str | None) -> dict[str, Any]:
     """What a toolbar shows of the session that a notebook's kernel writes."""
     return {
         "session": summary.id,
@@ -101,6 +118,7 @@ def recording_document(summary: Summary) -> dict[str, Any]:
         "state": str(summary.state),
         "steps": summary.steps,
         "busy": summary.busy,
+        "trouble": trouble,
         "updated": summary.updated.isoformat(),
     }
 

@@ -38,6 +38,7 @@ def test_the_types_that_programs_rely_on():
         "urn:ipysession:problem:invalid-request": 400,
         "urn:ipysession:problem:session-not-found": 404,
         "urn:ipysession:problem:step-not-found": 404,
+        "urn:ipysession:problem:not-saved": 404,
         "urn:ipysession:problem:kernel-not-found": 404,
         "urn:ipysession:problem:kernel-busy": 409,
         "urn:ipysession:problem:confirmation-needed": 409,

@@ -21,6 +21,7 @@ PROBLEMS: dict[type[errors.SessionError], tuple[HTTPStatus, str]] = {
     errors.InvalidRequest: (HTTPStatus.BAD_REQUEST, "Invalid request"),
     errors.SessionNotFound: (HTTPStatus.NOT_FOUND, "Session not found"),
     errors.StepNotFound: (HTTPStatus.NOT_FOUND, "Step not found"),
+    errors.NotSaved: (HTTPStatus.NOT_FOUND, "Value was not saved"),
     errors.KernelNotFound: (HTTPStatus.NOT_FOUND, "Kernel not found"),
     errors.KernelBusy: (HTTPStatus.CONFLICT, "Kernel is busy"),
     errors.ConfirmationNeeded: (HTTPStatus.CONFLICT, "Confirmation needed"),

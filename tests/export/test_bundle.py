@@ -27,6 +27,8 @@ def bundle(recording, tmp_path):
     recording.step("v = open('in.txt').read()", ["v"], effects=effects)
     stream = {"output_type": "stream", "name": "stdout", "text": LARGE}
     recording.step("print('x' * 400_000)", outputs=[stream])
+    # The store may keep a blob packed; a bundle holds what its name promises.
+    recording.writer.blobs.put(b"packed " * 100_000)
     return export_session(recording.read(), tmp_path / "a.zip").path
 
 
@@ -71,6 +73,7 @@ def test_a_bundle_holds_the_whole_session(recording, bundle, folder):
     assert again.session.steps == recording.read().session.steps
     assert not again.damage
     assert again.blobs.get(manifest.inputs[0].blake3) == b"42"
+    assert again.blobs.get(blake3(b"packed " * 100_000).hexdigest()) == b"packed " * 100_000
     assert all(stat.S_IMODE(p.stat().st_mode) in (0o600, 0o700) for p in folder.rglob("*"))
 
 

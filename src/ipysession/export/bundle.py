@@ -96,10 +96,10 @@ def write_bundle(
     return manifest
 
 
-def _add(bundle: zipfile.ZipFile, name: str, data: bytes, *, store: bool = False) -> None:
+def _add(bundle: zipfile.ZipFile, name: str, data: bytes) -> None:
     info = zipfile.ZipInfo(name, _TIME)
     info.external_attr = 0o100600 << 16
-    shrunk = len(data) if store or not data else len(zlib.compress(data, 6))
+    shrunk = len(zlib.compress(data, 1)) if data else 0
     small = shrunk >= len(data) or len(data) > MAX_RATIO // 2 * shrunk
     info.compress_type = zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
     bundle.writestr(info, data)
@@ -127,7 +127,7 @@ def _add_blobs(bundle: zipfile.ZipFile, reading: Reading) -> tuple[dict[str, int
             left_out.append(str(error))
             continue
         blobs[name] = len(data)
-        _add(bundle, f"blobs/{name}", data, store=True)
+        _add(bundle, f"blobs/{name}", data)
     return blobs, left_out
 
 
@@ -143,7 +143,7 @@ def _add_inputs(
             name = blake3(data).hexdigest()
             if name not in blobs:
                 blobs[name] = len(data)
-                _add(bundle, f"blobs/{name}", data, store=True)
+                _add(bundle, f"blobs/{name}", data)
             shown = path.encode("utf-8", "replace").decode()
             parts.append(Part(size=len(data), blake3=name, path=shown))
     return parts, found.problems

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ipysession.checkpoint.trust import trust_in
 from ipysession.lineage.graph import Graph
 from ipysession.lineage.things import thing
-from ipysession.model.payloads import CheckpointSaved, StepStarted
+from ipysession.model.payloads import CheckpointSaved
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -63,11 +64,6 @@ def foreign_steps(reading: Reading) -> frozenset[int]:
     """The steps that this user's key does not prove to be the user's own; none where the session
     was not read with the key.
     """
-    unproven = reading.contents.unproven
-    if not unproven:
+    if reading.contents.unproven is None:
         return frozenset()
-    return frozenset(
-        record.payload.step
-        for record in reading.contents.records
-        if isinstance(record.payload, StepStarted) and record.seq in unproven
-    )
+    return trust_in(reading).unproven

@@ -82,7 +82,8 @@ class Blobs:
         """The names of all blobs that lie here, sorted; not whether they are whole."""
         if not self.folder.is_dir():
             return []
-        return sorted(path.name for path in self.folder.glob("??/*") if _HASH.fullmatch(path.name))
+        found = {path.name.removesuffix(_PACKED) for path in self.folder.glob("??/*")}
+        return sorted(name for name in found if _HASH.fullmatch(name))
 
     def put(self, data: bytes | memoryview, *, sync: bool = True) -> str:
         """Store ``data`` and return its name. With ``sync`` it is durable on return.

@@ -51,14 +51,6 @@ def rest(kernel):
         time.sleep(0.3)
 
 
-def wait_until_saved(kernel):
-    """On a busy machine values that are not tiny wait for the kernel to be idle."""
-    deadline = time.monotonic() + 60
-    while json.loads(kernel.ok("%session status --json").stdout)["waiting_to_be_saved"]:
-        assert time.monotonic() < deadline, "idle time saves what was left over"
-        time.sleep(0.2)
-
-
 def session():
     """The latest session."""
     return ipysession.open().session
@@ -80,6 +72,7 @@ def test_variables_come_back_after_sigkill(kernel):
     kernel.ok("df = pd.DataFrame({'x': range(100), 'y': list('ab') * 50})")
     kernel.ok("view[0] = 99; df['z'] = df.x * 2; gone = 1")
     kernel.ok("del gone")
+    rest(kernel)
     said = die_and_resume(kernel)
     assert said["lost"] == {}
     assert {"a", "view", "f", "C", "c", "df", "np", "pd", "K"} <= set(said["restored"])
@@ -365,7 +358,7 @@ def test_names_that_wait_are_never_shown_as_missing(kernel, home):
     kernel.ok("def total(): return len(more)\nmore = {'a': 1}; silent = [1]; shown = [[2]]")
     kernel.ok("from types import SimpleNamespace as S\nthing = S(inner=1); other = S(deep=2)")
     kernel.ok("unread = [3]; asked = [4]; text = [5]; doomed = [6]")
-    wait_until_saved(kernel)
+    rest(kernel)
     kernel.kill()
     held_back = ["--Recording.restore_when_idle=False", "--Recording.restore_at_once_seconds=0"]
     with Kernel(home, arguments=held_back) as late:
@@ -420,7 +413,7 @@ def test_what_could_not_be_loaded_once_is_there_the_next_time(kernel, home):
     kernel.ok("import their_model, random")
     kernel.ok("model = their_model.Model(random.random()); pair = [model]")
     n = kernel.ok("model.n").result
-    wait_until_saved(kernel)
+    rest(kernel)
     kernel.kill()
     module.rename(home.work / "hidden_away.py")
     kernel.restart()
@@ -450,7 +443,7 @@ def test_notebook_classes_across_groups(kernel, home):
     kernel.ok("model = Model().fit()")
     kernel.ok("others = [Model() for _ in range(3)]; chosen = [Colour.RED]; red = Colour.RED")
     kernel.ok("Model.fits += 10; Model.label = 'later'")
-    wait_until_saved(kernel)
+    rest(kernel)
     kernel.kill()
     held_back = ["--Recording.restore_when_idle=False", "--Recording.restore_at_once_seconds=0"]
     with Kernel(home, arguments=held_back) as late:

@@ -116,6 +116,21 @@ def test_random_states_and_the_working_directory(kernel, home):
     assert kernel.ok("random.random(), float(np.random.rand())").result == following
 
 
+def test_settings_of_libraries_and_the_import_path(kernel, home):
+    """As they were set, before anything asks for them; a frontend's own are left to it."""
+    (home.work / "more").mkdir()
+    (home.work / "more" / "beside.py").write_text("value = 5\n")
+    kernel.ok("import sys, matplotlib, pandas as pd\nsys.path.append('more')\nimport beside")
+    kernel.ok("matplotlib.rcParams['lines.linewidth'] = 7; pd.set_option('display.max_rows', 11)")
+    said = die_and_resume(kernel)
+    assert said["lost"] == {}
+    assert kernel.ok("beside.value").result == "5"
+    assert kernel.ok("pd.get_option('display.max_rows')").result == "11"
+    assert kernel.ok("matplotlib.rcParams['lines.linewidth']").result == "7.0"
+    die_and_resume(kernel)
+    assert kernel.ok("import matplotlib as m; m.rcParams['lines.linewidth']").result == "7.0"
+
+
 def test_what_cannot_be_saved_is_replayed(kernel):
     """Generators by their cell, with await and magics, in order, and marked as replays."""
     kernel.ok("import asyncio\nn = 3")

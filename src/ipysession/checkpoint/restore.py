@@ -111,6 +111,7 @@ class Restorer:
         """Carry out the plan. Never raises for a value or a step that fails: that is told."""
         started = time.perf_counter()
         there_before = dict(self._namespace)
+        states = self._hidden_states()
         later = self._load_small(started + self._recorder.settings.restore_at_once_seconds)
         replayer = Replayer(self._recorder, self.plan.course, self._load)
         replayer.run(self.plan.names, self.plan.steps)
@@ -118,7 +119,7 @@ class Restorer:
         result.replayed, result.interrupted = replayer.done, replayer.interrupted
         errands: list[Errand] = []
         if not self._replayed_the_end():
-            errands = self._restore_hidden(self.plan.state, self.plan.cwd)
+            errands = self._restore_hidden(states, self.plan.cwd)
         waiting = Waiting(
             self._namespace,
             later,
@@ -263,15 +264,25 @@ class Restorer:
 
     # -- what is no variable -----------------------------------------------------------
 
-    def _restore_hidden(self, state: SavedGroup | None, cwd: str | None) -> list[Errand]:
-        """Returns what is to be done when libraries come whose random state was saved."""
+    def _hidden_states(self) -> dict[str, Any]:
+        if self.plan.state is None:
+            return {}
+        try:
+            states = self._load(self.plan.state)
+            hidden.add_paths(states)
+        except Exception as error:  # noqa: BLE001 - from a blob: it may be damaged in any way
+            self._note(f"the random states could not be restored: {error}")
+            return {}
+        return states
+
+    def _restore_hidden(self, states: dict[str, Any], cwd: str | None) -> list[Errand]:
+        """Returns what is to be done when libraries come of which a state was saved."""
         self._note(hidden.enter_folder(cwd))
-        if state is None:
+        if not states:
             return []
         try:
-            states = self._load(state)
             return [_errand(library) for library in hidden.write_states_at_hand(states)]
-        except Exception as error:  # noqa: BLE001 - from a blob: it may be damaged in any way
+        except Exception as error:  # noqa: BLE001 - another version of a library may refuse it
             self._note(f"the random states could not be restored: {error}")
             return []
 
@@ -281,7 +292,7 @@ class Restorer:
 
 
 def _errand(library: str) -> Errand:
-    """Give a library its random state before anything can draw from it."""
+    """Give a library its random state, or its settings, before anything can ask for them."""
     return Errand(
         frozenset({"import", "__import__", library}),
         lambda: library in sys.modules,

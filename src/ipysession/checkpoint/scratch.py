@@ -136,7 +136,7 @@ class Replayer:
         before = self._course.position[step.number] - 1
         state = self._course.state(before)
         if state is not None:
-            hidden.write_random_states(self._load(state))
+            hidden.write_states(self._load(state))
         hidden.enter_folder(self._course.cwd(before))
         finished = self._recorder.record_replay(step.number, step.source, step.transformed)
         started = time.perf_counter()

@@ -66,6 +66,10 @@ def graphs(draw):
     if draw(st.booleans()):
         values["table"] = {number: (number, [number]) for number in range(size)}
     if draw(st.booleans()):
+        inner = draw(st.sampled_from([values["rows"], [[n] for n in range(size)]]))
+        values["holder"] = {"inner": inner, "more": draw(st.sampled_from(pool))}
+        del inner
+    if draw(st.booleans()):
         values["rows"].append(values["rows"])
     if draw(st.booleans()):
         values["alias"] = values["rows"]
@@ -162,6 +166,34 @@ def test_an_edit_of_one_dict_in_a_long_list_writes_one_page(world):
     group, edited = world.save("rows")
     assert 0 < edited.written <= 64 * 1024
     assert world.back(group) == {"rows": world.space["rows"]}
+
+
+def test_large_containers_in_small_dicts_and_objects_are_paged_too(world):
+    """Also two levels down; what refers to the dict still means the same one."""
+    source = "class Model: pass\nmodel = Model(); model.rows = [[i] for i in range(9_000)]\n"
+    exec("__name__ = '__main__'\n" + source, world.space)
+    world.space["data"] = {"rows": {f"k{i}": [i] for i in range(9_000)}, "n": 1}
+    world.space["same"] = world.space["data"]
+    group, packing = world.save("model", "data", "same")
+    assert len(packing.numbered) == 10
+    found = world.back(group)
+    assert found["same"] is found["data"] == world.space["data"]
+    assert found["model"].rows == world.space["model"].rows
+    world.space["model"].rows[7].append(1)
+    _, edited = world.save("model", "data", "same")
+    assert 0 < edited.written < 64 * 1024
+
+
+def test_what_stands_in_slots_is_not_lost_for_the_sake_of_pages(world):
+    """Beside a large attribute in the object's dict."""
+    source = (
+        "class Base: __slots__ = ('kept',)\nclass Model(Base): pass\n"
+        "model = Model(); model.kept = 5; model.rows = [[i] for i in range(9_000)]\n"
+    )
+    exec("__name__ = '__main__'\n" + source, world.space)
+    group, _ = world.save("model")
+    found = world.back(group)["model"]
+    assert (found.kept, len(found.rows)) == (5, 9_000)
 
 
 def test_a_page_that_shares_an_element_stays_in_the_groups_pickle(world):
@@ -274,6 +306,6 @@ def test_what_is_compressed_reads_as_what_it_was(tmp_path):
 def test_a_pickle_that_would_fill_the_memory_is_given_up(world, monkeypatch):
     """The pickler remembers every object that is not in a page; the user's cells need room, too."""
     monkeypatch.setattr(pieces, "_LEAST_MEMORY", 1 << 62)
-    world.space["deep"] = {"rows": [f"text {i}" * 10 for i in range(300_000)]}
+    world.space["deep"] = {"down": {"here": {"rows": [f"text {i}" * 10 for i in range(300_000)]}}}
     with pytest.raises(MemoryError, match="too little memory"):
         world.save("deep")

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _PROTOCOL = 5
 
+_SMALL_DICT = 1_000
+"""A dict with more entries is not searched for large containers."""
+
 _NUMBERS = frozenset({bool, float, int, complex, type(None)})
 
 
@@ -64,6 +67,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
         numpy = sys.modules.get("numpy")
         if numpy is not None and kind is numpy.ndarray:
             return self._reduce_array(obj)
+        if kind.__module__ == "__main__" and _keeps_pages(obj):
+            return _make_object, (kind,), _with_pages(vars(obj), {}, self._packing)
         reduced = reducers.reduce(obj)
         if reduced is not NotImplemented:
             return reduced
@@ -308,26 +313,51 @@ def dump(values: Mapping[str, Any], namespace: dict[str, Any], packing: Packing)
         packing.write(pickle.dumps(values, _PROTOCOL))  # at a third of the price
         return
     shown = values
-    if any(map(pages.is_large, values.values())):
+    if any(map(_holds_pages, values.values())):
         shown = _with_pages(values, namespace, packing)
     _Pickler(packing, shown, namespace).dump(shown)
+
+
+def _holds_pages(value: Any) -> bool:
+    """Is it a large container, or a small dict of such?"""
+    if type(value) is dict and len(value) <= _SMALL_DICT:
+        return any(map(pages.is_large, value.values()))
+    return pages.is_large(value)
+
+
+def _keeps_pages(obj: Any) -> bool:
+    """Is it an object with large containers among its attributes, all of which are in its dict?"""
+    kind = type(obj)
+    return (
+        _holds_pages(getattr(obj, "__dict__", None))
+        and pages.is_simple(kind)
+        and not any("__slots__" in vars(base) for base in kind.__mro__)
+    )
+
+
+def _make_object(kind: Any) -> Any:
+    return kind.__new__(kind)
 
 
 def _with_pages(
     values: Mapping[str, Any], namespace: Mapping[str, Any], packing: Packing
 ) -> dict[str, Any]:
     """``values`` with what is pickled in pages replaced."""
-    made: dict[int, pages.Paged] = {}
+    made: dict[int, Any] = {}
     result = dict(values)
     for name in values:  # not `items`, which holds a reference of its own: see `is_only_in`
         value = values[name]
-        if not pages.is_large(value):
+        if not _holds_pages(value):
             continue
         key = identity(value)
         if key in made:
             result[name] = made[key]
         elif pages.is_only_in(value, values, result, namespace):
-            result[name] = made[key] = pages.page_container(value, packing, _class_of_page)
+            if pages.is_large(value):
+                made[key] = pages.page_container(value, packing, _class_of_page)
+            else:
+                made[key] = _with_pages(value, {}, packing)
+            result[name] = made[key]
     return result
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ipysession.checkpoint.course import Course, Status
 from ipysession.checkpoint.load import load_group
 from ipysession.checkpoint.trust import trust_in
-from ipysession.errors import LogDamaged, NotSaved
+from ipysession.errors import LogDamaged, NotSaved, StepNotFound
 from ipysession.model import tree
 from ipysession.store import Reading, SessionFolder
 
@@ -59,7 +59,10 @@ class OpenedSession(Reading):
     def at(self, step: int) -> OpenedSession:
         """The same session as it stood after ``step``; 0 is the beginning. Raises StepNotFound."""
         if step != tree.ROOT:
-            self.session.step(step)
+            try:
+                self.session.step(step)
+            except LookupError as error:
+                raise StepNotFound(str(error)) from error
         return replace(self, step=step)
 
     @property

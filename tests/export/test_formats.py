@@ -125,6 +125,17 @@ def test_prov_is_read_by_another_program(reading, tmp_path):
     assert ("s:step/4", "s:step/2") in informed
 
 
+def test_prov_tells_a_change_in_place_as_a_new_version(recording, tmp_path):
+    """Whoever reads the name later used that one."""
+    recording.step("x = []", ["x"])
+    recording.step("x.append(1)", [], ["x"], changed=["x"])
+    recording.step("y = x", ["y"], ["x"])
+    said = json.loads(exported(recording.read(), tmp_path, "a.prov.json").read_text())
+    used = {(r["prov:activity"], r["prov:entity"]) for r in said["used"].values()}
+    assert ("s:step/3", "s:variable/x/2") in used
+    assert ("s:step/2", "s:variable/x/1") in used
+
+
 def test_an_ro_crate_is_read_by_another_program(reading, tmp_path):
     """Notebook, requirements, provenance and input file, each described."""
     path = exported(reading, tmp_path, "a.crate.zip")

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ipysession.export.plain import Plain
+from ipysession.lineage.things import thing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ipysession.model import Session, Step
+    from ipysession.model.provenance import Provenance
 
 _NAMESPACE = "https://ipysession.invalid/session/{}/"
 """Identifies, and leads nowhere: RFC 2606 reserves the name."""
@@ -92,7 +94,7 @@ class _Document:
             if use.action == "read" and not self._use(activity, f"file {use.path}"):
                 self._file(use.path, use.digest, number)
                 self._use(activity, f"file {use.path}")
-        for name in did.bound:
+        for name in _written(did):
             entity = self._add(
                 "entity",
                 f"variable/{_word(name)}/{number}",
@@ -140,6 +142,12 @@ class _Document:
             }
         prefix = {"s": _NAMESPACE.format(_word(self._session.id))}
         return {"prefix": prefix, **self._parts}
+
+
+def _written(did: Provenance) -> list[str]:
+    """The variables that a step bound or changed in place: each has a new version after it."""
+    changed = () if did.lineage is None else (thing(text).root for text in did.lineage.changed)
+    return [name for name in dict.fromkeys((*did.bound, *changed)) if ":" not in name]
 
 
 def _word(text: str) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from ipysession.checkpoint.idle import IdleSaver
 from ipysession.checkpoint.load import load_group
-from ipysession.checkpoint.saver import Checkpointer, Limits
+from ipysession.checkpoint.packed import Limits
+from ipysession.checkpoint.saver import Checkpointer
 from ipysession.log import Blobs
 
 WAIT = 20

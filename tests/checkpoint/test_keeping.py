@@ -9,7 +9,8 @@ import pytest
 from ipysession.checkpoint.course import Course
 from ipysession.checkpoint.keeping import steps_to_drop
 from ipysession.checkpoint.load import load_group
-from ipysession.checkpoint.saver import Checkpointer, Limits
+from ipysession.checkpoint.packed import Limits
+from ipysession.checkpoint.saver import Checkpointer
 from ipysession.errors import BlobMissing, InvalidRequest
 from ipysession.model import payloads as p
 from ipysession.model.provenance import Environment

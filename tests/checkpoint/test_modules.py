@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from ipysession.checkpoint.modules import keep_state
-from ipysession.checkpoint.saver import Checkpointer, Limits
+from ipysession.checkpoint.packed import Limits
+from ipysession.checkpoint.saver import Checkpointer
 from ipysession.log import Blobs
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from ipysession.checkpoint import pickling
-from ipysession.checkpoint.saver import WAITS, Checkpointer, Limits
+from ipysession.checkpoint.packed import Limits
+from ipysession.checkpoint.saver import WAITS, Checkpointer
 from ipysession.log import Blobs
 
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ipysession.checkpoint.groups import co_variable_groups, needs_kernel_thread, rough_size
+from ipysession.checkpoint.packed import Told, why_not
 from ipysession.checkpoint.pieces import BudgetExceededError
-from ipysession.checkpoint.saver import Told, why_not
 from ipysession.checkpoint.trial import loads_as_it_was
 from ipysession.model.payloads import CheckpointSaved, SkippedGroup
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
-    from ipysession.checkpoint.saver import Checkpointer, Packed
+    from ipysession.checkpoint.packed import Packed
+    from ipysession.checkpoint.saver import Checkpointer
 
 _MOST_EARNED = 30.0
 """Seconds that a long run without idle time may save in one go."""

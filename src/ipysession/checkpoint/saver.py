@@ -7,12 +7,12 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipysession.checkpoint import hidden, pickling
 from ipysession.checkpoint.groups import is_plain, needs_kernel_thread, quick_groups, rough_size
 from ipysession.checkpoint.modules import keep_state
+from ipysession.checkpoint.packed import Limits, Packed, Told, why_not
 from ipysession.checkpoint.pieces import BudgetExceededError, Packing, Pieces, until
 from ipysession.checkpoint.preview import preview, type_name
 from ipysession.lineage import is_internal
@@ -52,60 +52,11 @@ _SEEN_THROUGH = frozenset(
 """Modules whose objects show at no cost how much they hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What saving may cost. Seconds and bytes."""
-
-    seconds: float = 0.003
-    """In a step's own time."""
-    share: float = 0.05
-    """Of the time that cells ran, where the kernel is never idle."""
-    patience: float = 0.02
-    """How long a cell that begins waits for the thread to let go."""
-    settle: float = 0.1
-    """The kernel counts as idle this long after a cell."""
-    alone: float = 60.0
-    """For one group while nobody waits for it."""
-    max_bytes: int = 1 << 34
-    """Of one group."""
-    min_free: int = 256 << 20
-    """Of the disk, left to others."""
-
-
 class _State(NamedTuple):
     """State that no variable holds."""
 
     random: dict[str, Any]
     cwd: str | None
-
-
-@dataclass(slots=True)
-class Packed:
-    """A group on the disk, on its way into the log."""
-
-    names: frozenset[str]
-    group: SavedGroup
-    fingerprint: bytes
-    by_name: dict[str, bytes]
-    """Each name's own fingerprint, where that was cheap."""
-    blobs: list[str]
-    written: int
-    stream: bytes
-    """The pickle, where it is small and all there is; empty otherwise."""
-    kinds: set[type]
-    """Types that were not pickled by Python's own code alone."""
-
-
-@dataclass(slots=True)
-class Told:
-    """What is known of a checkpoint so far."""
-
-    groups: list[SavedGroup] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    skipped: list[SkippedGroup] = field(default_factory=list)
-    blobs: list[str] = field(default_factory=list)
-    written: int = 0
 
 
 class Checkpointer:
@@ -480,14 +431,3 @@ class Checkpointer:
         known = [self._seconds[name] for name in names if name in self._seconds]
         size = sum(rough_size(namespace[name]) for name in names if name in namespace)
         return max(known, default=0.0) if len(known) == len(names) else size / 200e6 + 0.005
-
-
-def why_not(error: Exception) -> str:
-    """Why a value could not be saved, in words."""
-    if isinstance(error, BudgetExceededError):
-        return str(error)
-    if isinstance(error, OSError):
-        return f"the disk refused it: {error.strerror or error}"
-    if isinstance(error, MemoryError):
-        return "there was not enough memory to pickle it"
-    return f"it cannot be pickled: {type(error).__name__}: {error}"[:300]

@@ -16,7 +16,8 @@ import IPython
 
 import ipysession
 from ipysession.checkpoint.idle import IdleSaver
-from ipysession.checkpoint.saver import Checkpointer, Limits
+from ipysession.checkpoint.packed import Limits
+from ipysession.checkpoint.saver import Checkpointer
 from ipysession.errors import InvalidTransition, NotRecording
 from ipysession.log import SyncPolicy
 from ipysession.model import Outcome, SessionState

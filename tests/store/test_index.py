@@ -72,6 +72,16 @@ class TestFast:
         assert store.with_source("cell 1") == {first, second}
         assert set(reads) == {first}
 
+    def test_a_second_search_reads_no_log(self, store, monkeypatch):
+        """What the first one read is kept, for the next process too."""
+        session_id = make_session(store)
+        settle(store)
+        assert store.with_source("cell 1") == {session_id}
+        monkeypatch.setattr(index_module, "read_only", None)
+        assert store.with_source("cell 2") == {session_id}
+        assert again(store).with_source("cell 1") == {session_id}
+        assert again(store).with_source("cell 9") == set()
+
 
 class TestNeverWrong:
     """Whatever other processes do, the next listing says so."""

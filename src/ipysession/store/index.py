@@ -151,7 +151,7 @@ class Index:
         with self._lock:
             self._refresh(read=True)
             matches = self._search(wanted)
-            known = self._sourced or {}
+            known = {} if self._sourced is None else self._sourced
             found: set[str] = set()
             news: list[tuple[str, int, bytes]] = []
             for name, row in self._rows.items():

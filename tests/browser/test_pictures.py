@@ -6,6 +6,7 @@ from there by hand.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -109,6 +110,65 @@ def test_the_tables_in_both_themes(sharp_page):
         )
     page.theme("JupyterLab Light")
     assert page.complaints() == []
+
+
+YEAR = [
+    LOAD,
+    "import numpy as np\nimport pandas as pd\nimport matplotlib.pyplot as plt",
+    """days = pd.date_range("2026-01-01", periods=365)
+season = 12 - 11 * np.cos(2 * np.pi * days.day_of_year / 365)
+oslo = pd.Series(season + np.random.default_rng(7).normal(0, 3, 365), index=days)""",
+    """weekly = oslo.resample("W").agg(["min", "mean", "max"]).round(1)
+weekly.head(3)""",
+    "weekly.plot(figsize=(9, 2.6), title='Oslo, °C', xlabel='')\nplt.show()",
+    "warm = weekly[weekly['mean'] > 20]\nprint(f'{len(warm)} warm weeks')",
+]
+
+
+def test_the_panel_and_its_offer_in_both_themes(sharp_page, monkeypatch):
+    """The line above the cells of a notebook whose kernel died; then the session's steps."""
+    home, page = sharp_page.server.home, sharp_page
+    monkeypatch.setenv("IPYSESSION_KEY", str(home.key))
+    for title, cells, end, tags in [
+        ("Tidy the sensor logs", [("logs", "", "ok")] * 31, p.SessionCompleted(reason=""), ["q3"]),
+        ("Housing prices", [("1", "", "ok")] * 12, p.SessionCompleted(reason=""), ["talk"]),
+        ("Fit with priors", [("model = fit(data)", "", "ok"), ("", "", "interrupted")], None, []),
+        ("Churn model", [("1", "", "ok")] * 4, None, ["paper", "v2"]),
+    ]:
+        record(home.store, title, cells, end=end, tags=tags)
+    page.page.set_viewport_size({"width": 1280, "height": 760})
+    write_notebook(home.work / "oslo.ipynb", YEAR)
+    page.open("oslo.ipynb")
+    page.command("ipysession:open-panel")
+    for index, source in enumerate(YEAR):
+        page.run(source, at=index)
+    page.kill_kernel()
+    offer = page.page.get_by_role("button", name=re.compile(r"^Resume \(\d+ variables, "))
+    expect(offer).to_be_visible()
+    in_both_themes(page, "offer")
+    offer.click()
+    expect(page.page.locator(".ips-Bar")).to_contain_text("variables are back")
+    page.page.get_by_role("region", name="This notebook").locator(".ips-Item-main").click()
+    tab = page.page.locator(".ips-Session:visible")
+    expect(tab.locator(".ips-Frame")).to_be_visible()
+    tab.locator(".ips-Timeline-scroll").evaluate("feed => feed.scrollTo(0, 90)")
+    expect(tab.locator(".ips-Image")).to_be_visible()
+    in_both_themes(page, "panel")
+    tab.get_by_role("tab", name="Lineage").click()
+    tab.get_by_role("button", name=re.compile("^Step 3, ok")).click()
+    in_both_themes(page, "lineage")
+    tab.get_by_role("tab", name="Variables").click()
+    expect(tab.locator("tbody tr").first).to_be_visible()
+    in_both_themes(page, "variables")
+    assert page.complaints() == []
+
+
+def in_both_themes(page: NotebookPage, name: str):
+    """Pictures of the whole page."""
+    for kind in ("Dark", "Light"):
+        page.theme(f"JupyterLab {kind}")
+        page.page.wait_for_timeout(400)  # frames are made anew in the theme's colours
+        page.screenshot(f"{name}-{kind.lower()}")
 
 
 PAGE = """<html><meta charset="utf-8"><style>

@@ -120,7 +120,7 @@ function framed(html: string, style: CSSStyleDeclaration): string {
     `body{margin:4px;color:${style.getPropertyValue("--jp-content-font-color1")};` +
     `background:${style.getPropertyValue("--jp-layout-color1")};` +
     "font:13px/1.4 system-ui,sans-serif}" +
-    "table{border-collapse:collapse;font-size:12px}" +
+    "table{border-collapse:collapse;border:none;font-size:12px}" +
     "td,th{padding:3px 8px;text-align:right;border:none}tr{border-bottom:1px solid #8884}";
   return (
     `<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" ` +

@@ -242,11 +242,7 @@ const Item = React.memo(function Item(props: {
   commands: CommandRegistry;
 }): React.JSX.Element {
   const { session, commands } = props;
-  const facts = [
-    count(session.steps, "step"),
-    duration(session.cell_seconds),
-    bytes(session.bytes)
-  ];
+  const facts = [duration(session.cell_seconds), bytes(session.bytes)];
   const where = session.path ?? session.current_notebook ?? session.notebook ?? session.cwd;
   const about = [
     session.title,
@@ -276,10 +272,11 @@ const Item = React.memo(function Item(props: {
         </span>
         <span className="ips-Item-row ips-Item-facts">
           <span className="ips-Item-title">
-            {facts.filter(Boolean).join(" · ")}
+            {count(session.steps, "step")}
             {session.failures > 0 && (
-              <span className="ips-Item-failures"> · {session.failures} failed</span>
+              <span className="ips-Item-failures">, {session.failures} failed</span>
             )}
+            {facts.filter(Boolean).map(fact => ` · ${fact}`)}
           </span>
           <span className="ips-Item-when">{agoShort(session.updated)}</span>
         </span>

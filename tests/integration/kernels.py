@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -516,3 +517,14 @@ class Kernel:
 def command(*words: str) -> list[str]:
     """The command line of ``jupyter session`` with ``words``, in this environment's Python."""
     return [sys.executable, "-m", "ipysession.cli", *words]
+
+
+def rest(kernel: Kernel) -> None:
+    """A pause that is long enough to save everything. It leaves no count and no history."""
+    deadline = time.monotonic() + 30
+    while True:
+        told = kernel.ok("%session status --json", store_history=False)
+        if not json.loads(told.stdout)["waiting_to_be_saved"]:
+            return
+        assert time.monotonic() < deadline, "idle time saves what was left over"
+        time.sleep(0.3)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import pytest
-from integration.kernels import Home, Kernel, command
+from integration.kernels import Home, Kernel, command, rest
 
 import ipysession
 from ipysession.model import Outcome
@@ -41,14 +40,6 @@ def die_and_resume(kernel, extra=""):
     said = json.loads(kernel.ok(f"{RESUME} --json {extra}").stdout)
     # What waits comes before a cell needs it; which names do depends on what is imported.
     return {**said, "restored": [*said["restored"], *said["waiting"]]}
-
-
-def rest(kernel):
-    """A pause that is long enough to save everything."""
-    deadline = time.monotonic() + 30
-    while json.loads(kernel.ok("%session status --json").stdout)["waiting_to_be_saved"]:
-        assert time.monotonic() < deadline, "idle time saves what was left over"
-        time.sleep(0.3)
 
 
 def session():

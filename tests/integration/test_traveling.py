@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from integration.kernels import Home, Kernel, command
+from integration.kernels import Home, Kernel, command, rest
 
 import ipysession
 from ipysession.errors import BlobDamaged, LogDamaged, NotSaved
@@ -37,11 +37,12 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def kernel(home):
-    """A kernel with four steps behind it."""
+    """A kernel with four steps behind it, and a pause after each in which all of it is saved."""
     with Kernel(home) as kernel:
         kernel.ok(LOAD)
         for cell in CELLS:
             kernel.ok(cell)
+            rest(kernel)
         yield kernel
 
 
@@ -242,7 +243,9 @@ def test_whatever_was_tampered_with_is_not_unpickled(kernel, home):
     [segment] = sorted((folder / "log").iterdir())[-1:]
     _forge(segment, '"last"', '"lost"', "checkpoint.saved")
     _forge(segment, "last = [8]", "last = [9]", "step.started")
-    with Kernel(home) as other:
+    # All at once, so that what is damaged is found by the resume and not by a later cell.
+    at_once = ["--Recording.restore_at_once_seconds=60"]
+    with Kernel(home, arguments=at_once) as other:
         other.ok(LOAD)
         went = said(other, f"resume {identity}")
         assert "nothing proves that step 6 is what you ran" in went["lost"]["lost"]

@@ -82,7 +82,8 @@ def elsewhere(program, folder, **environment):
         "from ipysession.record.effects import EffectsWatch, quiet\n"
         "sys.dont_write_bytecode = False\n"
         "watch = EffectsWatch(); watch.start(); watch.begin()\n"
-        "def tell(seen): print(json.dumps(dataclasses.asdict(seen)), flush=True)\n"
+        "def tell(seen):\n"
+        "    print(json.dumps(dataclasses.asdict(seen), default=sorted), flush=True)\n"
     )
     done = in_python(start + textwrap.dedent(program), folder, **environment)
     return json.loads(done.stdout.splitlines()[-1])
@@ -398,7 +399,36 @@ class TestWrites:
         """
         with tempfile.TemporaryDirectory() as folder:
             Path(folder).chmod(0o755)
-            assert not any(elsewhere(program, folder).values())
+            seen = elsewhere(program, folder)
+            assert seen.pop("relative")  # it named files, and that is all
+            assert not any(seen.values())
+
+    def test_made_anew(self, folder, heard):
+        """It is told of which files nothing is left that stood there before."""
+        for name in ("emptied", "added to", "patched", "read first"):
+            Path(name).write_text("x")
+
+        def step():
+            Path("new").write_text("x")
+            Path("emptied").write_text("x")
+            with Path("added to").open("a") as file:
+                file.write("x")
+            with Path("patched").open("r+") as file:
+                file.write("x")
+            Path("read first").write_text(Path("read first").read_text() + "x")
+
+        seen = heard(step)
+        assert len(seen.writes) == 5
+        assert seen.anew == {str(folder / "new"), str(folder / "emptied")}
+
+    def test_relative(self, folder, heard):
+        """It is told whether files were named from the working folder, and where it went."""
+        Path("there").mkdir()
+        Path("here").write_text("x")
+        assert not heard(lambda: (folder / "here").read_text()).relative
+        assert heard(lambda: Path("here").read_text()).relative
+        seen = heard(lambda: (os.chdir("there"), os.chdir(folder)))
+        assert seen.folders == {str(folder / "there"), str(folder)}
 
     def test_written_and_read(self, folder, heard):
         """A file both written and read counts as written."""
@@ -470,6 +500,16 @@ class TestProcesses:
     def test_started(self, heard, start, command):
         """A process that a step starts is told by its command."""
         assert command in heard(start).processes
+
+    def test_left_in_the_folder(self, folder, heard):
+        """What differs in the working folder since a process was started is told."""
+        for name in ("changed", "gone", "kept"):
+            Path(name).write_text("x")
+        seen = heard(lambda: subprocess.run("echo y >> changed; echo > new; rm gone", shell=True))
+        assert sorted(seen.writes) == [str(folder / "changed"), str(folder / "new")]
+        assert seen.deleted == [str(folder / "gone")]
+        assert seen.by_processes == {*seen.writes, *seen.deleted}
+        assert seen.anew == {str(folder / "new")}
 
     def test_shell_commands_of_ipython(self, folder):
         """What `!command` runs is told as the user wrote it."""
@@ -798,7 +838,7 @@ class TestHook:
         assert in_python(program).stdout == "False\n"
 
     def test_fork(self, folder):
-        """A forked child hears nothing, and what it does is not its parent's."""
+        """A forked child hears nothing; what it leaves in the folder is told as any process's."""
         program = """
             child = os.fork()
             if child == 0:
@@ -816,7 +856,8 @@ class TestHook:
             tell(watch.end())
         """
         seen = elsewhere(program, folder)
-        assert seen["writes"] == [str(folder / "parent")]
+        assert sorted(seen["writes"]) == [str(folder / "child"), str(folder / "parent")]
+        assert seen["by_processes"] == [str(folder / "child")]
         assert seen["processes"] == ["(fork)"]
 
     @pytest.mark.parametrize("event", sorted(events.HANDLERS))

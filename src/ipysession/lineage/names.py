@@ -16,7 +16,7 @@ from functools import lru_cache
 _UNBOUNDED_NAMES = frozenset({"exec", "eval", "globals", "locals", "vars", "__import__"})
 """Builtins through which a cell can reach any name without saying it."""
 
-_HARMLESS_LINE_MAGICS = frozenset(
+HARMLESS_LINE_MAGICS = frozenset(
     {
         "alias", "autoreload", "autosave", "cd", "colors", "conda", "config", "dhist", "dirs",
         "env", "hist", "history", "load_ext", "logstart", "logstop", "lsmagic", "magic",
@@ -27,9 +27,9 @@ _HARMLESS_LINE_MAGICS = frozenset(
 )  # fmt: skip
 """Line magics that neither bind nor change the user's names."""
 
-_CODE_LINE_MAGICS = frozenset({"time", "timeit", "prun", "memit", "mprun", "lprun"})
-_CODE_CELL_MAGICS = frozenset({"time", "timeit", "capture", "prun", "memit"})
-_TEXT_CELL_MAGICS = frozenset(
+CODE_LINE_MAGICS = frozenset({"time", "timeit", "prun", "memit", "mprun", "lprun"})
+CODE_CELL_MAGICS = frozenset({"time", "timeit", "capture", "prun", "memit"})
+TEXT_CELL_MAGICS = frozenset(
     {
         "HTML", "SVG", "bash", "cmd", "file", "html", "javascript", "js", "latex", "markdown",
         "perl", "ruby", "script", "sh", "svg", "sx", "system", "writefile", "!",
@@ -46,7 +46,7 @@ _BEYOND_TABLES = re.compile(r"\bdel\b|\bimport[\s\\]*\*|[-+*/%@&|^<>]=")
 """Where none of these stands and no magic is called, symbol tables say everything, and the
 tree need not be made: it would cost a tiny cell more than all else that is done here."""
 
-_OPTION_NAME = re.compile(r"--(?:out|err|proc)[ =](\w+)")
+OPTION_NAME = re.compile(r"--(?:out|err|proc)[ =](\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,24 +160,24 @@ def _from_magic(call: ast.Call) -> CellNames:
     texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
     words = [text for text in texts if isinstance(text, str)]
     if function.attr in {"system", "getoutput"}:
-        return CellNames(reads=_shell_reads(" ".join(words)))
+        return CellNames(reads=shell_reads(" ".join(words)))
     if function.attr == "run_line_magic" and len(words) == 2:
         name, line = words
-        if name in _CODE_LINE_MAGICS:
-            return _inner_names(_without_options(line))
-        if name in _HARMLESS_LINE_MAGICS:
-            return CellNames(reads=_shell_reads(line))
+        if name in CODE_LINE_MAGICS:
+            return _inner_names(without_options(line))
+        if name in HARMLESS_LINE_MAGICS:
+            return CellNames(reads=shell_reads(line))
     if function.attr == "run_cell_magic" and len(words) == 3:
         name, line, body = words
-        if name in _CODE_CELL_MAGICS:
-            output = _without_options(line) if name == "capture" else ""
+        if name in CODE_CELL_MAGICS:
+            output = without_options(line) if name == "capture" else ""
             names = _inner_names(body)
             if name == "timeit":
-                names |= _inner_names(_without_options(line))
+                names |= _inner_names(without_options(line))
             return names | CellNames(bound=frozenset(output.split()[:1]))
-        if name in _TEXT_CELL_MAGICS:
-            outputs = frozenset(_OPTION_NAME.findall(line))
-            return CellNames(bound=outputs, reads=_shell_reads(f"{line} {body}"))
+        if name in TEXT_CELL_MAGICS:
+            outputs = frozenset(OPTION_NAME.findall(line))
+            return CellNames(bound=outputs, reads=shell_reads(f"{line} {body}"))
     if function.attr in {"run_line_magic", "run_cell_magic", "magic", "run_cell", "ex", "ev"}:
         return EVERYTHING
     return CellNames()
@@ -194,10 +194,11 @@ def _inner_names(source: str) -> CellNames:
     return cell_names(source)
 
 
-def _shell_reads(text: str) -> frozenset[str]:
+def shell_reads(text: str) -> frozenset[str]:
+    """The names that a command mentions: ``$name``, ``{name}``."""
     return frozenset(_SHELL_VARIABLE.findall(text))
 
 
-def _without_options(line: str) -> str:
+def without_options(line: str) -> str:
     """``-n 3 -r 1 f(x)`` → ``f(x)``."""
     return re.sub(r"^(\s*-{1,2}[\w-]+(?:[ =]?\d+)?)+\s*", "", line).strip()

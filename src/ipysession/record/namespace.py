@@ -38,9 +38,10 @@ class NamespaceWatch:
         """The user's names, as of the last `begin` or `end`, outputs such as ``_3`` included."""
         return frozenset(self._identities).union(self._outputs)
 
-    def begin(self) -> None:
-        """A cell begins: what changed since the last one ended is not its doing."""
-        self.end()
+    def begin(self) -> set[str]:
+        """A cell begins: what changed since the last one ended is not its doing. Returns that."""
+        bound, deleted = self.end()
+        return bound | deleted
 
     def end(self) -> tuple[set[str], set[str]]:
         """A cell ended: the names that it bound, and those that it deleted."""

@@ -20,6 +20,7 @@ from ipysession.record import cells
 from ipysession.record.effects import EffectsSeen, EffectsWatch
 from ipysession.record.environment import GitWatch, PackageWatch
 from ipysession.record.keeper import SessionKeeper
+from ipysession.record.lineage import LineageWatch
 from ipysession.record.namespace import NamespaceWatch
 from ipysession.record.notices import fenced
 from ipysession.record.steps import Changes, OpenStep, effects_record, end_record, start_record
@@ -46,6 +47,9 @@ class Recorder(SessionKeeper):
         self._packages = PackageWatch()
         self._git = GitWatch(Path.cwd())
         self._names = NamespaceWatch(shell.user_ns, shell.user_ns_hidden)
+        self._lineage = LineageWatch(
+            shell.user_ns, expand=shell.transform_cell, others_run=self._others_run
+        )
 
     def _ignored_folders(self) -> tuple[Path, ...]:
         folders = [self.store.path, Path(jupyter_runtime_dir())]
@@ -132,8 +136,9 @@ class Recorder(SessionKeeper):
         self._outbox.expect(step)
         # From here on the cell is recorded; what fails below costs a detail, not the step.
         guarded = self.notices.guarded
-        guarded(self._names.begin)
+        came = guarded(self._names.begin, set[str]()) or ()
         step.before = self._names.names
+        guarded(lambda: self._lineage.begin(step.python or "", step.before, came))
         guarded(self._tap.begin)
         guarded(self._effects.begin)
 
@@ -185,7 +190,7 @@ class Recorder(SessionKeeper):
             return
         guarded(self._outbox.write)
         if step.changes is None:
-            step.changes = guarded(lambda: self._changes(step), Changes())
+            step.changes = guarded(lambda: self._changes(step, result), Changes())
         changes = step.changes or Changes()
         if not step.finished:
             # First what it did outside: a kernel that is killed after the end is written must not
@@ -207,18 +212,39 @@ class Recorder(SessionKeeper):
         )
         writer.log.acknowledge()
 
-    def _changes(self, step: OpenStep) -> Changes:
-        """What the cell did to names, from its code and from the namespace."""
-        names = cell_names(step.python or "")
+    def _changes(self, step: OpenStep, result: Any) -> Changes:
+        """What the cell did to names and to what lies behind them."""
         bound, deleted = self._names.end()
+        ok = step.error is None and bool(getattr(result, "success", False))
+        found = self.notices.guarded(
+            lambda: self._lineage.end(
+                bound=bound,
+                deleted=deleted,
+                users=self._names.names,
+                seen=step.seen or EffectsSeen(),
+                ok=ok,
+                count=step.execution_count,
+            )
+        )
+        if found is None:
+            return self._by_code(step, bound, deleted)
+        return Changes(
+            found.bound, found.deleted, found.reads, found.reachable, found.lineage, exact=True
+        )
+
+    def _by_code(self, step: OpenStep, bound: set[str], deleted: set[str]) -> Changes:
+        """The same from its code alone, more rather than less: where nothing better is known."""
+        names = cell_names(step.python or "")
         users = self._names.names
-        bound |= names.bound & users
         reachable, unbounded = reachable_names(names.reads | names.bound, self.shell.user_ns)
         reachable = users if unbounded or names.unbounded else reachable & users
         # What it bound without reading it was not there to be read.
         reads = (reachable & step.before) | (names.reads & users)
         return Changes(
-            frozenset(bound), frozenset(deleted), reads - (names.bound - names.reads), reachable
+            frozenset(bound | (names.bound & users)),
+            frozenset(deleted),
+            reads - (names.bound - names.reads),
+            reachable,
         )
 
     def _write_effects(self, writer: SessionWriter, step: OpenStep, seen: EffectsSeen) -> None:
@@ -230,6 +256,7 @@ class Recorder(SessionKeeper):
             git=self._git.poll(),
             packages=self._packages.new(),
             digest_seconds=self.settings.digest_seconds,
+            lineage=None if step.changes is None else step.changes.lineage,
         )
         if record is not None:
             writer.append(record)

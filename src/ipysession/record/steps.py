@@ -14,7 +14,7 @@ from ipysession.record import cells
 from ipysession.record.effects import EffectsSeen, describe_files
 
 if TYPE_CHECKING:
-    from ipysession.model.provenance import GitState
+    from ipysession.model.provenance import GitState, Lineage
     from ipysession.record.redact import Redactor
 
 
@@ -25,6 +25,9 @@ class Changes(NamedTuple):
     deleted: frozenset[str] = frozenset()
     reads: frozenset[str] = frozenset()
     reachable: frozenset[str] = frozenset()
+    lineage: Lineage | None = None
+    exact: bool = False
+    """These say all that there is to say."""
 
 
 @dataclass(slots=True)
@@ -88,6 +91,7 @@ def end_record(step: OpenStep, result: Any, changes: Changes, redactor: Redactor
         bound=sorted(changes.bound),
         deleted=sorted(changes.deleted),
         reads=sorted(changes.reads),
+        exact=changes.exact,
     )
 
 
@@ -133,11 +137,12 @@ def effects_record(
     git: GitState | None,
     packages: dict[str, str],
     digest_seconds: float,
+    lineage: Lineage | None = None,
 ) -> p.StepEffects | None:
     """What the step did outside the namespace; None where that is nothing."""
     happened = (
         seen.reads or seen.writes or seen.deleted or seen.processes or seen.connections
-        or seen.environ_changed or seen.cwd or git or packages or step.asked_input
+        or seen.environ_changed or seen.cwd or git or packages or step.asked_input or lineage
     )  # fmt: skip
     if not happened:
         return None
@@ -154,5 +159,24 @@ def effects_record(
         cwd=seen.cwd,
         environ_changed=list(seen.environ_changed),
         asked_input=step.asked_input,
+        lineage=None if lineage is None else _redacted(lineage, redactor),
         omitted=seen.omitted,
+    )
+
+
+def _redacted(lineage: Lineage, redactor: Redactor) -> Lineage:
+    """A key or a path may hold a secret; a name of the user's does not."""
+
+    def texts(things: dict[str, str]) -> dict[str, str]:
+        return {
+            text if text.isidentifier() else redactor.text(text)[0]: by
+            for text, by in things.items()
+        }
+
+    return lineage.model_copy(
+        update={
+            "read": texts(lineage.read),
+            "made": texts(lineage.made),
+            "changed": texts(lineage.changed),
+        }
     )

@@ -78,7 +78,10 @@ def _on_truncate(step: Heard, args: tuple[Any, ...]) -> None:
     step.change(step.path(args[0]), written=True)
 
 
-def _on_chdir(step: Heard, _: tuple[Any, ...]) -> None:
+def _on_chdir(step: Heard, args: tuple[Any, ...]) -> None:
+    folder = step.path(args[0])
+    if folder is not None:
+        step.folders.add(folder)
     step.cwd = None  # this is told before it happens: ask when the next path needs it
     step.known.clear()
 

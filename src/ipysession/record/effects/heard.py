@@ -10,6 +10,7 @@ from typing import Any
 
 from ipysession.record.effects.habits import CODE_ENDINGS, code_folders, is_by_import
 from ipysession.record.effects.seen import EffectsSeen
+from ipysession.record.effects.trees import tree_of
 
 CAP = 1_000
 """Distinct effects kept per step; further ones are only counted."""
@@ -44,6 +45,13 @@ class Heard:
         self.environ: dict[str, int | None] = {}
         """Touched variables, with the hash of the value before."""
         self.asked_input = False
+        self.anew: set[str] = set()
+        """Paths of files that it emptied, or made where there was none."""
+        self.folders: set[str] = set()
+        self.relative = False
+        self.tree: dict[str, tuple[int, ...]] | None = None
+        """The working folder as it was before the first process was started."""
+        self.tree_folder: str | None = None
         self.omitted = 0
         self.process_count = _process_count()
 
@@ -76,6 +84,7 @@ class Heard:
                 base = _folder_path(folder)
             else:
                 base = self.cwd = self.cwd or _cwd()
+                self.relative = True
             if base is None:
                 return None
             path = os.path.join(base, path)
@@ -103,6 +112,8 @@ class Heard:
             refused = flags & CREATING == CREATING or not os.access(path, os.W_OK)
             if refused or os.path.isdir(path):  # an unnamed temporary file names its folder
                 return
+        if flags & os.O_TRUNC and path not in self.reads:
+            self.anew.add(path)
         self.change(path, written=True)
 
     def change(self, path: str | None, *, written: bool) -> None:
@@ -118,6 +129,8 @@ class Heard:
             if not self.has_room() or is_by_import():
                 return
             self.existed[path] = os.path.lexists(path)
+            if not self.existed[path]:
+                self.anew.add(path)
         if not before:
             self.changes[path] = written
 
@@ -127,6 +140,9 @@ class Heard:
             command = command[:_COMMAND_LENGTH] + "…"
         if command not in self.processes and self.has_room() and not is_by_import():
             self.processes[command] = None
+            if self.tree is None:
+                self.tree_folder = self.cwd = self.cwd or _cwd()
+                self.tree = tree_of(self.tree_folder, self.elsewhere)
 
     def connection(self, kind: str, address: str) -> None:
         """A connection is opened."""
@@ -151,6 +167,9 @@ class Heard:
         if _process_count() != self.process_count:
             processes = [command for command in processes if command != FORK]
             processes.append("(multiprocessing)")
+        by_processes = (
+            self._compare_trees(writes, deleted) if self.tree is not None else frozenset[str]()
+        )
         cwd = _cwd()
         return EffectsSeen(
             reads=[path for path in self.reads if path not in self.changes],
@@ -166,7 +185,30 @@ class Heard:
             ),
             cwd=None if cwd is None or cwd == self.cwd_before else as_text(cwd),
             asked_input=self.asked_input,
+            anew=frozenset(self.anew).intersection(writes),
+            folders=frozenset(self.folders),
+            relative=self.relative,
+            by_processes=by_processes,
         )
+
+    def _compare_trees(self, writes: list[str], deleted: list[str]) -> frozenset[str]:
+        """Add what differs in the working folder since a process was started."""
+        before = self.tree or {}
+        now = tree_of(self.tree_folder, self.elsewhere)
+        found: set[str] = set()
+        for path, known in now.items():
+            if before.get(path) != known and not self.changes.get(path):
+                if not self.has_room():
+                    break
+                found.add(path)
+                writes.append(path)
+                if path not in before:
+                    self.anew.add(path)
+        for path in before.keys() - now.keys():
+            if path not in self.changes and not os.path.lexists(path):
+                found.add(path)
+                deleted.append(path)
+        return frozenset(found)
 
     def take_over(self, inner: Heard) -> None:
         """What an inner step did, its outer step did too."""
@@ -178,6 +220,9 @@ class Heard:
         self.connections |= inner.connections
         self.environ = inner.environ | self.environ
         self.asked_input |= inner.asked_input
+        self.anew |= inner.anew
+        self.folders |= inner.folders
+        self.relative |= inner.relative
         self.omitted += inner.omitted
         self.cwd = None
 

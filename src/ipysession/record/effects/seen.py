@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 class EffectsSeen:
     """What one step did, as plain data. Paths are absolute, and as the system spells them: those
     of ``reads``, ``writes`` and ``deleted`` are for `describe_files`, which makes texts of them.
+    What follows ``asked_input`` says how it did these; two that did the same are equal.
     """
 
     reads: list[str] = field(default_factory=list)
@@ -26,3 +27,11 @@ class EffectsSeen:
     """The working directory after the step, where it is another one than before."""
     asked_input: bool = False
     """Python's own input() was called. A kernel's goes another way: see `EffectsWatch.asked`."""
+    anew: frozenset[str] = field(default=frozenset(), compare=False)
+    """Those of ``writes`` of which nothing is left that stood there before."""
+    folders: frozenset[str] = field(default=frozenset(), compare=False)
+    """Folders that it went to."""
+    relative: bool = field(default=False, compare=False)
+    """It named a file by a path that is relative to the working directory."""
+    by_processes: frozenset[str] = field(default=frozenset(), compare=False)
+    """Those of ``writes`` and ``deleted`` that differ since a process was started."""

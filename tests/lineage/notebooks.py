@@ -1,0 +1,100 @@
+"""Runs cells in a real IPython, recorded, and slices of them again in a fresh one.
+
+Each runs in a process of its own, forked from one that has IPython imported and nothing else, in
+an empty folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import multiprocessing
+import os
+import re
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What running cells came to."""
+
+    shown: tuple[str, ...]
+    """Of each cell what it printed, and its result."""
+    slice: tuple[int, ...] = ()
+    """The steps, from 1, that the last one needs, by the recording."""
+    facts: tuple[Any, ...] = ()
+
+
+def recorded(sources: list[str]) -> Ran:
+    """Run cells in a recorded shell, and ask the graph for the slice of the last one."""
+    with _folder() as folder:
+        os.environ["IPYSESSION_STORE"] = str(folder / "store")
+        shell = _shell()
+        with contextlib.redirect_stdout(io.StringIO()):
+            shell.run_line_magic("load_ext", "ipysession")
+        import ipysession
+        from ipysession.record import lineage
+
+        lineage._SECONDS = 5.0  # a machine with much to do must not make a difference
+        shown = [_run(shell, source) for source in sources]
+        from ipysession.lineage.graph import Graph
+
+        session = ipysession.open("latest").session
+        graph = Graph.of(session)
+        last = graph.steps[-1].number
+        first = graph.steps[0].number
+        facts = tuple(graph.facts(step.number) for step in graph.steps)
+        needed = tuple(number - first + 1 for number in graph.needs_step(last))
+        assert len(graph.steps) == len(sources), [step.source for step in graph.steps]
+        shell.run_line_magic("unload_ext", "ipysession")
+        return Ran(tuple(shown), needed, facts)
+
+
+def again(sources: list[str]) -> Ran:
+    """Run cells in a fresh, plain shell."""
+    with _folder():
+        shell = _shell()
+        return Ran(tuple(_run(shell, source) for source in sources))
+
+
+def _shell() -> Any:
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    return InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+
+
+def _run(shell: Any, source: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        result = shell.run_cell(source, store_history=True)
+    said = out.getvalue()
+    said = re.sub(r"(?:Out|Cell In)\[\d+\]", "", said)
+    said = re.sub(r"0x[0-9a-f]+", "0x", said)
+    return f"{said.strip()}\n{type(result.error_in_exec).__name__}"
+
+
+@contextlib.contextmanager
+def _folder() -> Any:
+    with TemporaryDirectory() as name:
+        os.environ["IPYTHONDIR"] = name + "-ipython"
+        work = Path(name) / "work"
+        work.mkdir()
+        os.chdir(work)
+        sys.path.insert(0, "")
+        try:
+            yield Path(name)
+        finally:
+            os.chdir("/")
+
+
+def pool(workers: int = 2) -> ProcessPoolExecutor:
+    """Processes for `recorded` and `again`; each serves once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["IPython", "sqlite3", "ipysession", "ipysession.extension"])
+    return ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1)

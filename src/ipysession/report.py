@@ -51,6 +51,8 @@ class Report:
     text: str = ""
     hint: str = ""
     failed: bool = False
+    picture: str = ""
+    """An SVG of our own drawing, shown in place of the tables where there is room for pictures."""
 
 
 def clean(text: str) -> str:
@@ -152,7 +154,10 @@ def to_html(report: Report) -> str:
     parts = [_STYLE, f'<div class="ipysession {_NO_MATHS}">']
     if report.headline:
         parts.append(f"<div>{html.escape(clean(report.headline))}</div>")
-    parts += [_html_table(table) for table in report.tables if table.rows]
+    if report.picture:
+        parts.append(report.picture)
+    else:
+        parts += [_html_table(table) for table in report.tables if table.rows]
     if report.text:
         parts.append(f"<pre>{html.escape(clean(report.text))}</pre>")
     if report.hint:

@@ -56,6 +56,7 @@ def _argument(*names: str, implied: str | None = None, **options: Any) -> Argume
 _SESSION = _argument("session", nargs="?", metavar="SESSION", help=SESSION_HELP)
 _STEPS = _argument("--step", nargs="+", type=int, default=[], metavar="N", help="only these steps")
 _OF_SESSION = _argument("--session", dest="of", metavar="SESSION", help=SESSION_HELP)
+_WHAT = _argument("what", metavar="NAME|STEP", help="a variable, or the number of a step")
 _REPLAY = _argument(
     "--replay",
     default="safe",
@@ -151,6 +152,26 @@ VERBS: tuple[Verb, ...] = (
             _argument("one", metavar="A", help="a session, or the number of a step"),
             _argument("other", metavar="B", help="another one"),
             _OF_SESSION,
+        ),
+    ),
+    Verb("needs", "the steps that make a variable what it is, or that a step rests on",
+         lambda s, a: s.needs(a.what, a.of, at=a.at),
+         (_WHAT, _argument("--at", type=int, metavar="STEP", help="as it stood after this step"),
+          _OF_SESSION)),
+    Verb("uses", "the steps that rest on a variable or a step",
+         lambda s, a: s.uses(a.what, a.of), (_WHAT, _OF_SESSION)),
+    Verb("stale", "the steps that rest on a step or a file that changed since",
+         lambda s, a: s.stale(a.session), (_SESSION,)),
+    Verb(
+        "graph",
+        "which step used what which other step made",
+        lambda s, a: s.graph(a.session, names=a.name, form=a.format),
+        (
+            _SESSION,
+            _argument("--name", nargs="+", default=[], metavar="NAME",
+                      help="mark the steps that these variables need"),
+            _argument("--format", metavar="svg|dot|mermaid|json",
+                      help="default: a picture in a notebook, a table elsewhere"),
         ),
     ),
     Verb(

@@ -589,11 +589,11 @@ class TestTrouble:
                 "from ipysession.extension import recorder_of\n"
                 "recorder = recorder_of(get_ipython())\n"
                 "original, calls = recorder._changes, []\n"
-                "def interrupted(step):\n"
+                "def interrupted(step, result):\n"
                 "    if not calls:\n"
                 "        calls.append(1)\n"
                 "        raise KeyboardInterrupt\n"
-                "    return original(step)\n"
+                "    return original(step, result)\n"
                 "recorder._changes = interrupted"
             )
             kernel.ok("print('shown')\nx = 1")

@@ -12,6 +12,7 @@ from ipysession.sessions.comparing import ComparingVerbs
 from ipysession.sessions.exporting import ExportingVerbs
 from ipysession.sessions.finding import MAX_PAGE, Page, Sort
 from ipysession.sessions.importing import ImportingVerbs
+from ipysession.sessions.lineage import LineageVerbs
 from ipysession.sessions.picturing import PicturingVerbs
 from ipysession.sessions.reading import ReadingVerbs
 from ipysession.sessions.settling import SettlingVerbs
@@ -23,6 +24,7 @@ __all__ = ["MAX_PAGE", "Page", "Sessions", "Sort"]
 class Sessions(
     ReadingVerbs,
     PicturingVerbs,
+    LineageVerbs,
     TidyingVerbs,
     ComparingVerbs,
     ExportingVerbs,

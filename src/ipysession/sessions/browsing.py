@@ -18,6 +18,7 @@ from ipysession.documents import step_document, summary_document
 from ipysession.errors import StepNotFound
 from ipysession.lineage import is_internal
 from ipysession.lineage.graph import Graph
+from ipysession.lineage.stale import stale_steps
 from ipysession.lineage.things import kind_of
 from ipysession.model import tree
 from ipysession.report import byte_size, first_line
@@ -259,6 +260,7 @@ def graph_document(
         find_step(session, at)
     graph = Graph.of(session)
     marked = frozenset(graph.needs(names, at)) if names else frozenset()
+    stale = stale_steps(graph)
     return {
         "session": session.id,
         "steps": [
@@ -269,7 +271,7 @@ def graph_document(
                 "outcome": str(step.outcome),
                 "title": first_line(step.source),
                 "binds": [text for text in graph.facts(step.number).made if ":" not in text],
-                "stale": False,
+                "stale": step.number in stale,
                 "marked": step.number in marked,
             }
             for step in graph.steps

@@ -13,6 +13,8 @@ from ipysession.checkpoint.course import Course, Status
 from ipysession.checkpoint.load import load_group
 from ipysession.checkpoint.trust import trust_in
 from ipysession.errors import LogDamaged, NotSaved, StepNotFound
+from ipysession.lineage.graph import Graph
+from ipysession.lineage.stale import changed_inputs, stale_steps
 from ipysession.model import tree
 from ipysession.store import Reading, SessionFolder
 
@@ -70,6 +72,28 @@ class OpenedSession(Reading):
         """All variables, by name. Nothing is unpickled."""
         latest = Course(self.session, head=self.step).latest
         return {name: _variable(name, latest[name]) for name in sorted(latest)}
+
+    def graph(self) -> Graph:
+        """Which step used what which other made, on the branch that leads here."""
+        return Graph.of(self.session, self.step)
+
+    def needs(self, what: str | int) -> tuple[int, ...]:
+        """The steps, in order, that make a variable what it is, or that a step rests on.
+
+        Raises LookupError for a step off the branch.
+        """
+        graph = self.graph()
+        return graph.needs_step(what) if isinstance(what, int) else graph.needs([what])
+
+    def uses(self, what: str | int) -> tuple[int, ...]:
+        """The steps, in order, that rest on a variable or a step. Raises as `needs`."""
+        graph = self.graph()
+        return graph.uses(what) if isinstance(what, int) else graph.uses_of(what)
+
+    def stale(self) -> dict[int, tuple[str, ...]]:
+        """The steps that rest on a step or a file that changed since, each with the reasons."""
+        graph = self.graph()
+        return stale_steps(graph, changed_inputs(graph))
 
     def load(self, name: str) -> Any:
         """The value of one variable. Functions see only what was saved together with them.

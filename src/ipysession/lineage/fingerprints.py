@@ -77,6 +77,8 @@ class Print:
     """It was too large to look at."""
     shared: frozenset[int]
     """Identities of objects in it that can change: whoever shares one may change with it."""
+    complete: bool = True
+    """``shared`` are all of them."""
 
 
 class _TooLargeError(Exception):
@@ -92,6 +94,7 @@ def is_atom(value: Any) -> bool:
         or (isinstance(value, type) and value.__module__ != "__main__")
         or kind.__module__ in _UNCHANGING
         or isinstance(value, enum.Enum)
+        or (kind.__module__ == "numpy" and _is_number(value))
     )
 
 
@@ -101,7 +104,10 @@ def fingerprint(value: Any, namespace: Mapping[str, Any], deadline: float) -> Pr
     try:
         whole, parts = eye.look(value)
     except _TooLargeError:
-        return Print(0, None, opaque=False, unsure=True, shared=frozenset(eye.shared))
+        return Print(
+            0, None, opaque=False, unsure=True, shared=frozenset(eye.shared),
+            complete=_is_numbers(value),
+        )  # fmt: skip
     except Exception:  # noqa: BLE001 - a library's object may refuse anything: it is opaque then
         return Print(0, None, opaque=True, unsure=False, shared=frozenset(eye.shared))
     return Print(whole, parts, eye.opaque, unsure=False, shared=frozenset(eye.shared))
@@ -381,6 +387,17 @@ class _Eye:
             self.shared.add(identity(array))
             self._alive.append(array)
             array = getattr(array, "base", None)
+
+
+def _is_number(value: Any) -> bool:
+    numpy: Any = sys.modules["numpy"]
+    return isinstance(value, numpy.generic) and not isinstance(value, numpy.void)
+
+
+def _is_numbers(value: Any) -> bool:
+    """Is it an array that holds no objects? However large, it shares only its memory."""
+    numpy: Any = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray) and not value.dtype.hasobject
 
 
 def _is_users(kind: type) -> bool:

@@ -272,7 +272,7 @@ class LineageWatch:
         for name in deleted:
             self._forget(name)
             self._gone.add(name)
-        large = [n for n in read if n in self._prints and self._prints[n].unsure]
+        large = [n for n in read if n in self._prints and not self._prints[n].complete]
         for name in made:
             self._forget(name)
             self._gone.discard(name)
@@ -281,7 +281,7 @@ class LineageWatch:
             known = fingerprint(namespace[name], namespace, deadline)
             self._remember(name, known)
             others = [other for other in large if other != name]
-            if known.unsure:
+            if not known.complete:
                 others += [n for n in (*made, *read) if n != name and n in self._prints]
             for other in others:
                 self._links.setdefault(name, set()).add(other)

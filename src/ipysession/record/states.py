@@ -100,7 +100,8 @@ def _locale() -> Any:
 def _builtins() -> Any:
     import builtins
 
-    shells = {"_", "__IPYTHON__", "get_ipython", "display", "exit", "quit"}
+    # What IPython puts there; a kernel gives each cell an input of its own.
+    shells = {"_", "__IPYTHON__", "get_ipython", "display", "exit", "quit", "input"}
     return {n: identity(v) for n, v in vars(builtins).items() if n not in shells}
 
 

@@ -18,6 +18,7 @@ from ipysession.verbs import VERBS
 pytestmark = pytest.mark.integration
 
 LOAD = "%load_ext ipysession"
+LONG = "import time\ntime.sleep(15)"
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_a_note_from_either_face(kernel, home):
     done = shell(home, "note", "from the shell", "--session", ids(home)["Second analysis"])
     assert "noted" in done.stdout
     own_id = json.loads(kernel.ok("%session status --json").stdout)["session"]["id"]
-    running = kernel.send("import time\ntime.sleep(15)")
+    running = kernel.send(LONG)
     shell(home, "note", "while it runs", "--session", own_id)
     shell(home, "tag", "asked for", own_id)
     shown = json.loads(shell(home, "show", own_id, "--json").stdout)
@@ -250,7 +251,9 @@ def test_export_from_both_faces(kernel, home):
     assert "cell" in kernel.ok("%session export clean.ipynb").text
     notebook = nbformat.read(home.work / "clean.ipynb", as_version=4)
     nbformat.validate(notebook)
-    assert [c.source for c in notebook.cells if c.cell_type == "code"] == ["z = 3"]
+    sources = [c.source for c in notebook.cells if c.cell_type == "code"]
+    # The test of notes runs a cell in the same kernel; who comes first is not said.
+    assert sources in (["z = 3"], ["z = 3", LONG])
     again = kernel.run("%session export clean.ipynb")
     assert "--force" in again.stderr
     shell(home, "export", "First analysis", "-o", "first.ipynb")

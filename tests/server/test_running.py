@@ -92,7 +92,7 @@ async def test_a_dead_kernels_session_comes_back_into_a_new_one(
     await api("DELETE", "sessions", served["id"])
 
 
-async def test_a_kernel_that_is_busy_or_gone(api, run, jp_serverapp, store):
+async def test_a_kernel_that_is_busy_or_gone(api, run, jp_serverapp, store, tmp_path):
     """Both are told in words, at once."""
     runner = KernelRunner(jp_serverapp)
     with pytest.raises(KernelNotFound, match="runs no kernel"):
@@ -100,11 +100,18 @@ async def test_a_kernel_that_is_busy_or_gone(api, run, jp_serverapp, store):
     kernel_id = (await api("POST", "kernels", name="python3"))["id"]
     await run(kernel_id, "1")
     manager = jp_serverapp.kernel_manager.get_kernel(kernel_id)
-    sleeping = asyncio.ensure_future(run(kernel_id, "import time; time.sleep(30)"))
+    # A client that connects makes the kernel busy for a moment, too: the cell says when it runs.
+    begun = tmp_path / "begun"
+    cell = f"import time; open({str(begun)!r}, 'w').close(); time.sleep(60)"
+    sleeping = asyncio.ensure_future(run(kernel_id, cell))
+
+    async def is_begun():
+        return begun.exists()
 
     async def is_busy():
         return (await api("GET", "kernels", kernel_id))["execution_state"]
 
+    await until(is_begun, True)
     await until(is_busy, "busy")
     with pytest.raises(KernelBusy, match="runs a cell just now"):
         await runner.run(kernel_id, "status", [], ResumeRefused)

@@ -74,10 +74,16 @@ def _logging() -> Any:
     loggers = [
         (name, one) for name, one in root.manager.loggerDict.items() if hasattr(one, "level")
     ]
-    return {
+    looks = {
         name: (one.level, [identity(h) for h in one.handlers], one.propagate, one.disabled)
         for name, one in [("root", root), *loggers[:200]]
-    } | {"disable": root.manager.disable}
+        if name.partition(".")[0] != "ipysession"
+    }
+    # One that nobody has set up is no state: libraries, ours too, make them when imported.
+    untouched: tuple[int, list[int], bool, bool] = (0, [], True, False)
+    return {name: look for name, look in looks.items() if look != untouched} | {
+        "disable": root.manager.disable
+    }
 
 
 def _decimal() -> Any:

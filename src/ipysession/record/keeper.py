@@ -354,7 +354,8 @@ class SessionKeeper:
         threads = (
             thread
             for thread in threading.enumerate()
-            if thread not in self._threads and not thread.name.startswith("ipysession")
+            if thread not in self._threads
+            and not thread.name.startswith(("ipysession", "IPythonHistory"))
         )
         return any(threads) or any(
             getattr(getattr(task.get_coro(), "cr_frame", None), "f_globals", None)

@@ -17,6 +17,7 @@ from benchmarks import appending, cells, growth, loading, report, resuming, serv
 from benchmarks.checkpoints.comparing import checkpoints
 from benchmarks.exporting.speed import exporting
 from benchmarks.figures import Section
+from benchmarks.panel import panel
 from benchmarks.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _MEASUREMENTS = {
     "growth": _Measurement("A step late in a session", growth.growth),
     "store": _Measurement("Sessions in a store", storing.storing),
     "serve": _Measurement("What a panel waits for, at the server", serving.serving),
+    "panel": _Measurement("The Sessions panel on the screen, in Chromium", panel),
     "load": _Measurement("Loading the extension into a fresh kernel", loading.loading),
     "values": _Measurement("Saving values", values.values),
     "checkpoints": _Measurement("Checkpoints beside other tools", checkpoints),

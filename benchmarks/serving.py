@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from benchmarks.workplace import Workplace
 
-_TOKEN = "benchmark"
+TOKEN = "benchmark"
+"""What the measured servers ask for."""
+
 _LISTED = 10_000
 _STEPS = 1_000
 
@@ -36,17 +38,17 @@ def serving(workplace: Workplace) -> list[Figure]:
     long.append(p.SessionPaused(reason="benchmark"))
     long.close()
     count = workplace.runs(_LISTED, 500)
-    _many(store, count)
-    with _server(workplace, store.path) as ask:
-        first = _timed(1, lambda: ask("sessions?limit=100"))
+    many_sessions(store, count)
+    with running_server(workplace, store.path) as address, asking(address) as ask:
+        first = timed(1, lambda: ask("sessions?limit=100"))
         runs = workplace.runs(50, 10)
-        page = _timed(runs, lambda: ask("sessions?limit=100"))
-        later = _timed(runs, lambda: ask("sessions?limit=100&sort=title&state=paused"))
-        searched = _timed(1, lambda: ask("sessions?text=total_7"))
-        again = _timed(runs, lambda: ask("sessions?text=total_7"))
-        opened = _timed(1, lambda: ask(f"sessions/{long.id}/steps?limit=1000"))
-        steps = _timed(runs, lambda: ask(f"sessions/{long.id}/steps?limit=1000"))
-        outputs = _timed(runs, lambda: ask(f"sessions/{long.id}/steps?limit=50&outputs=true"))
+        page = timed(runs, lambda: ask("sessions?limit=100"))
+        later = timed(runs, lambda: ask("sessions?limit=100&sort=title&state=paused"))
+        searched = timed(1, lambda: ask("sessions?text=total_7"))
+        again = timed(runs, lambda: ask("sessions?text=total_7"))
+        opened = timed(1, lambda: ask(f"sessions/{long.id}/steps?limit=1000"))
+        steps = timed(runs, lambda: ask(f"sessions/{long.id}/steps?limit=1000"))
+        outputs = timed(runs, lambda: ask(f"sessions/{long.id}/steps?limit=50&outputs=true"))
     what = f"of {count:,} sessions"
     return [
         Figure(f"first page {what}, no index yet", tuple(first)),
@@ -60,7 +62,7 @@ def serving(workplace: Workplace) -> list[Figure]:
     ]
 
 
-def _many(store: Store, count: int) -> None:
+def many_sessions(store: Store, count: int) -> None:
     """Sessions that differ in id and title alone: making each by itself would take minutes."""
     model = filled(store, 3)
     model.append(p.SessionPaused(reason="benchmark"))
@@ -81,14 +83,18 @@ def _many(store: Store, count: int) -> None:
 
 
 @contextmanager
-def _server(workplace: Workplace, store: Path) -> Iterator[Callable[[str], bytes]]:
-    """A function that asks a Jupyter server over one connection that stays open."""
+def running_server(workplace: Workplace, store: Path, app: str = "server") -> Iterator[str]:
+    """The address of a Jupyter server over ``store``; ``app`` is ``server`` or ``lab``."""
     environment = workplace.environment(store)
     (workplace.folder / "key").write_bytes(bytes(32))
     (workplace.folder / "key").chmod(0o600)
-    command = [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root"]
-    command += [f"--IdentityProvider.token={_TOKEN}", "--ServerApp.port=0"]
+    command = [sys.executable, "-m", "jupyter", app, "--no-browser", "--allow-root"]
+    command += [f"--IdentityProvider.token={TOKEN}", "--ServerApp.port=0"]
     command += ["--ServerApp.jpserver_extensions={'ipysession': True}", "--log-level=ERROR"]
+    if app == "lab":  # nothing asks the network, and the page can be asked when it is ready
+        command += ["--expose-app-in-browser"]
+        command += ["--LabApp.extension_manager=readonly", "--LabApp.news_url=None"]
+        command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     process = subprocess.Popen(
         command,
         env={**environment, "IPYSESSION_KEY": str(workplace.folder / "key")},
@@ -97,24 +103,30 @@ def _server(workplace: Workplace, store: Path) -> Iterator[Callable[[str], bytes
         stderr=subprocess.DEVNULL,
     )
     try:
-        address = urlsplit(_address(workplace.folder / "runtime", process))
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=600)
-
-        def ask(path: str) -> bytes:
-            headers = {"Authorization": f"token {_TOKEN}"}
-            connection.request("GET", f"/ipysession/api/{path}", headers=headers)
-            response = connection.getresponse()
-            body = response.read()
-            if response.status != http.client.OK:
-                message = f"{path}: {response.status} {body[:200]!r}"
-                raise RuntimeError(message)
-            return body
-
-        yield ask
-        connection.close()
+        yield _address(workplace.folder / "runtime", process)
     finally:
         process.terminate()
         process.wait(20)
+
+
+@contextmanager
+def asking(address: str) -> Iterator[Callable[[str], bytes]]:
+    """A function that asks the server at ``address`` over one connection that stays open."""
+    place = urlsplit(address)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=600)
+
+    def ask(path: str) -> bytes:
+        headers = {"Authorization": f"token {TOKEN}"}
+        connection.request("GET", f"/ipysession/api/{path}", headers=headers)
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != http.client.OK:
+            message = f"{path}: {response.status} {body[:200]!r}"
+            raise RuntimeError(message)
+        return body
+
+    yield ask
+    connection.close()
 
 
 def _address(runtime: Path, process: subprocess.Popen[bytes]) -> str:
@@ -129,7 +141,8 @@ def _address(runtime: Path, process: subprocess.Popen[bytes]) -> str:
     raise RuntimeError(message)
 
 
-def _timed(runs: int, action: Callable[[], object]) -> list[float]:
+def timed(runs: int, action: Callable[[], object]) -> list[float]:
+    """Seconds of each of ``runs`` calls."""
     taken = []
     for _ in range(runs):
         started = time.perf_counter()

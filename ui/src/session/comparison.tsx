@@ -25,6 +25,13 @@ export class ComparisonTab extends ReactWidget {
     this.title.label = `${left.title} ↔ ${right.title}`;
     this.title.icon = historyIcon;
     this.title.closable = true;
+    this.node.tabIndex = -1;
+  }
+
+  /** The shell takes what has the focus for its current widget. */
+  protected override onActivateRequest(message: WidgetMessage): void {
+    super.onActivateRequest(message);
+    this.node.focus();
   }
 
   protected override onCloseRequest(message: WidgetMessage): void {

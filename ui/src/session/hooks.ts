@@ -9,17 +9,28 @@ export interface Awaited<T> {
   error: string;
 }
 
-/** What `ask` resolves to; asked again when one of `on` changes. The last answer stays meanwhile. */
-export function useAnswer<T>(ask: () => Promise<T>, on: React.DependencyList): Awaited<T> {
+/**
+ * What `ask` resolves to; asked again when one of `on` changes. The last answer stays meanwhile.
+ * Where `delay` is given, in milliseconds, nothing is asked for what is gone again by then.
+ */
+export function useAnswer<T>(
+  ask: () => Promise<T>,
+  on: React.DependencyList,
+  delay = 0
+): Awaited<T> {
   const [answer, setAnswer] = React.useState<Awaited<T>>({ value: null, error: "" });
   React.useEffect(() => {
     let isWanted = true;
-    ask().then(
-      value => isWanted && setAnswer({ value, error: "" }),
-      error => isWanted && setAnswer({ value: null, error: textOf(error) })
-    );
+    const begin = (): void => {
+      ask().then(
+        value => isWanted && setAnswer({ value, error: "" }),
+        error => isWanted && setAnswer({ value: null, error: textOf(error) })
+      );
+    };
+    const timer = delay ? setTimeout(begin, delay) : void begin();
     return () => {
       isWanted = false;
+      clearTimeout(timer);
     };
   }, on);
   return answer;

@@ -50,6 +50,7 @@ export class SessionTab extends ReactWidget {
     this.title.caption = `Session ${session}`;
     this.title.icon = historyIcon;
     this.title.closable = true;
+    this.node.tabIndex = -1;
     this.steps = new Steps(_api, session);
     events.sessions.connect((_, change) => {
       if (change.id === session && change.change !== "deleted") {
@@ -87,6 +88,12 @@ export class SessionTab extends ReactWidget {
     }
     super.dispose(); // it says so to those who listen, so before they are forgotten
     Signal.clearData(this);
+  }
+
+  /** The shell takes what has the focus for its current widget. */
+  protected override onActivateRequest(message: WidgetMessage): void {
+    super.onActivateRequest(message);
+    this.node.focus();
   }
 
   protected override onCloseRequest(message: WidgetMessage): void {

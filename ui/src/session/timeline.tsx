@@ -158,13 +158,7 @@ function StepView(
 
 function SeenOutputs(props: { step: Step; steps: Steps }): React.JSX.Element {
   const { step, steps } = props;
-  const { value, error } = useAnswer(
-    () =>
-      new Promise<Step>((resolve, reject) => {
-        setTimeout(() => steps.whole(step.number).then(resolve, reject), SEEN);
-      }),
-    [step, steps]
-  );
+  const { value, error } = useAnswer(() => steps.whole(step.number), [step, steps], SEEN);
   if (error) {
     return <div className="ips-Notice">{error}</div>;
   }

@@ -124,10 +124,19 @@ class SessionApp(JupyterApp):
         if words and words[0] == "--version":
             raise HelpShown(self.version)
         if not words or words[0] not in self.subcommands:
-            said = f"there is no verb {words[0]!r}" if words else "say what to do"
+            said = _not_a_verb(words[0]) if words else "say what to do"
             message = f"{said}\n\n{overview()}"
             raise UsageError(message)
         super().parse_command_line(argv)
+
+
+def _not_a_verb(word: str) -> str:
+    if any(verb.name == word for verb in VERBS):
+        return (
+            f"{word!r} works on the variables of a kernel that records: say %session {word} in "
+            "its notebook"
+        )
+    return f"there is no verb {word!r}"
 
 
 def overview() -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ipysession.checkpoint.differences import Difference
+    from ipysession.checkpoint.plan import Blocked
     from ipysession.model import Session, Step, Summary
     from ipysession.store import Reading
 
@@ -98,7 +99,7 @@ def plan_report(session: Session, plan: Plan, differences: Sequence[Difference])
         Table(
             ("Name", "Plan", "Step", "Type", "Why"), rows, "Variables", frozenset({"Step"}), "Plan"
         ),
-        blocked_table(plan),
+        blocked_table(plan.blocked),
     )
     count = {action: sum(item.action is action for item in plan.names) for action in Action}
     replayed = f"{counted(len(plan.replays), 'step')}, {duration(plan.seconds)} when they ran first"
@@ -145,10 +146,10 @@ def differences_table(differences: Sequence[Difference]) -> Table:
     return Table(("What", "Then", "Now"), rows, "Different since it was recorded")
 
 
-def blocked_table(plan: Plan) -> Table:
-    """Steps that are not replayed, with the cell to run."""
-    rows = tuple((str(b.step), "; ".join(b.effects), b.source) for b in plan.blocked)
-    title = "Not replayed, because it would repeat effects (run the cell, or say --replay=all)"
+def blocked_table(blocked: Sequence[Blocked], what: str = "replayed") -> Table:
+    """Steps that are not replayed, or what else is not done to them, with the cell to run."""
+    rows = tuple((str(b.step), "; ".join(b.effects), b.source) for b in blocked)
+    title = f"Not {what}, because it would repeat effects (run the cell, or say --replay=all)"
     return Table(("Step", "It", "Cell"), rows, title, frozenset({"Step"}))
 
 

@@ -163,6 +163,20 @@ VERBS: tuple[Verb, ...] = (
     Verb("stale", "the steps that rest on a step or a file that changed since",
          lambda s, a: s.stale(a.session), (_SESSION,)),
     Verb(
+        "rerun",
+        "run steps again, with what they need, as new steps",
+        lambda s, a: s.rerun(a.step, stale=a.stale, replay=a.replay, plan_only=a.plan),
+        (
+            _argument("step", nargs="*", type=int, metavar="STEP", help="the steps to run again"),
+            _argument("--stale", action="store_true",
+                      help="all that rest on a step or a file that changed since"),
+            _REPLAY,
+            _argument("--plan", action="store_true", help="only say what would be done"),
+        ),
+        kernel=True,
+        takes_session=False,
+    ),
+    Verb(
         "graph",
         "which step used what which other step made",
         lambda s, a: s.graph(a.session, names=a.name, form=a.format),

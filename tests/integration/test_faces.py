@@ -186,6 +186,13 @@ def test_exit_codes(home, kernel):
     assert shell(home, "list", "--state", "nosuchstate", check=False).returncode == 1
 
 
+def test_the_shell_says_where_verbs_of_a_kernel_are_typed(home):
+    """Not that there is no such verb."""
+    done = shell(home, "rerun", "--stale", check=False)
+    assert done.returncode == 2
+    assert "say %session rerun in its notebook" in done.stderr
+
+
 def test_jupyter_finds_the_command(home):
     """``jupyter session`` works, not only ``python -m ipysession.cli``."""
     done = subprocess.run(

@@ -10,7 +10,10 @@ import importlib
 import os
 import random
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _LIBRARIES = ("numpy", "torch", "matplotlib", "pandas")
 
@@ -79,6 +82,17 @@ def write_states(states: dict[str, Any]) -> None:
     for library in write_states_at_hand(states):
         import_library(library)
         write_waiting_state(library)
+
+
+def write_random_states(states: dict[str, Any], libraries: Collection[str]) -> None:
+    """Set the random generators of ``libraries``, ``python`` for its own, as far as they are
+    imported and their states are in ``states``.
+    """
+    if "python" in libraries and "random" in states:
+        random.setstate(states["random"])
+    for library in ("numpy", "torch"):
+        if library in libraries and library in sys.modules and library in states:
+            _WRITERS[library](states[library])
 
 
 def add_paths(states: dict[str, Any]) -> None:

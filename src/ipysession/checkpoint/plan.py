@@ -27,6 +27,8 @@ __all__ = ["Action", "Blocked", "Load", "NamePlan", "Plan", "ReplayPolicy", "mak
 _REDACTED = "[redacted:"
 """Stands in a source where a secret was taken out: what would run is not what ran."""
 
+_TAKEN_OUT = "held a secret, now taken out"
+
 _LOAD_SPEED = 300e6
 """Bytes per second that loading is reckoned with."""
 
@@ -217,7 +219,7 @@ class _Planner:
             return give_up(f", and nothing proves that {_told(forged)} is what you ran")
         secret = [step for step in chosen if step.redacted and _REDACTED in step.python]
         for step in secret:
-            self._block(step, ("held a secret, now taken out",))
+            self._block(step, (_TAKEN_OUT,))
         if secret:
             return give_up(
                 f", and the source of {_told(secret)} held a secret that was not recorded"
@@ -235,6 +237,15 @@ class _Planner:
 
     def _block(self, step: Step, effects: tuple[str, ...]) -> None:
         self._blocked[step.number] = Blocked(step.number, step.source, effects)
+
+
+def effects_of(step: Step, policy: ReplayPolicy, unproven: Collection[int] = ()) -> tuple[str, ...]:
+    """In words, why the cell of ``step`` must not be run again unasked; empty where it may."""
+    if step.number in unproven:
+        return ("is not proven to be what you ran",)
+    if step.redacted and _REDACTED in step.python:
+        return (_TAKEN_OUT,)
+    return step.provenance.outside if policy is not ReplayPolicy.ALL else ()
 
 
 def _told(steps: Sequence[Step]) -> str:

@@ -21,6 +21,8 @@ from ipysession.export.render import render
 from ipysession.export.select import Dropped, Selection
 from ipysession.export.verify import Progress, Verification
 from ipysession.export.widen import verified
+from ipysession.lineage.stale import changed_inputs
+from ipysession.model.tree import branch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from ipysession.export.formats import Format
-    from ipysession.model import Step
+    from ipysession.model import Session, Step
     from ipysession.store import Reading
 
 
@@ -42,6 +44,8 @@ class ExportResult:
     kept: tuple[int, ...]
     dropped: tuple[Dropped, ...]
     verification: Verification | None = None
+    changed: tuple[str, ...] = ()
+    """Files that the kept steps read and that have another content now."""
 
 
 def export_session(
@@ -82,7 +86,20 @@ def export_session(
     content = _content(kind, reading, selection.kept, made)
     write_file(content, path, force=options.force)
     kept = tuple(step.number for step in selection.kept)
-    return ExportResult(path, kept, selection.dropped, verification)
+    return ExportResult(
+        path, kept, selection.dropped, verification, _changed(reading.session, selection.kept)
+    )
+
+
+def _changed(session: Session, kept: Sequence[Step]) -> tuple[str, ...]:
+    """The files that ``kept`` read and that changed since."""
+    head = kept[-1].number
+    steps = branch(session)
+    if all(step.number != head for step in steps):
+        steps = branch(session, head)
+    found = changed_inputs(steps)
+    paths = (path for step in kept for path in found.get(step.number, ()))
+    return tuple(dict.fromkeys(paths))
 
 
 def _content(

@@ -224,6 +224,13 @@ class Graph:
         until = self._last if at is None else at
         return self._closure({node for text in names for node in self._writers_at(text, until)})
 
+    def makers(self, text: str, at: int, *, whole: bool = False) -> tuple[int, ...]:
+        """The steps that made a thing at first hand what it was after step ``at``; ``whole``:
+        only those that made what holds its parts.
+        """
+        nodes = self._writers_at(thing(text).root if whole else text, at, whole=whole)
+        return tuple(sorted({self._number[node] for node in nodes}))
+
     def needs_step(self, number: int) -> tuple[int, ...]:
         """The steps, in order, that make step ``number`` do what it did; itself the last."""
         return self._closure([self._known(number)])
@@ -334,7 +341,7 @@ class Graph:
                 return True
         return False
 
-    def _writers_at(self, text: str, at: int) -> Iterator[int]:
+    def _writers_at(self, text: str, at: int, *, whole: bool = False) -> Iterator[int]:
         """As `_writers`, after step ``at``."""
         root, part = thing(text)
         writes = self._history.get(root, [])
@@ -346,7 +353,9 @@ class Graph:
             if not write.part:
                 yield write.node
                 break
-            if part in ("", write.part) and (write.part == KEYS or write.part not in seen):
+            if whole or part not in ("", write.part):
+                continue
+            if write.part == KEYS or write.part not in seen:
                 seen.add(write.part)
                 yield write.node
         if ":" in root and not root.endswith(":*"):

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from ipysession.lineage.things import thing
+from ipysession.lineage.things import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ipysession.lineage.graph import Graph
     from ipysession.model import Step
@@ -31,19 +31,19 @@ def stale_steps(
     """The stale steps of a branch, in order, each with the reasons in words. ``changed`` are
     files that differ from how steps read them, by step: see `changed_inputs`.
     """
-    current = _current(graph.steps)
+    newest = newest_runs(graph.steps)
+    current = set(newest.values())
     reasons: dict[int, list[str]] = {}
     for number, paths in (changed or {}).items():
         if number in current:
             reasons[number] = [f"{path} changed since" for path in paths]
-    again = _run_again(graph.steps)
     for step in graph.steps:
         if step.number not in current:
             continue
         said = reasons.setdefault(step.number, [])
         for edge in graph.direct(step.number):
-            later = again.get(edge.before)
-            if later is not None and later > step.number:
+            later = newest[edge.before]
+            if later > step.number:
                 what = ", ".join(edge.things) or "what it made"
                 said.append(f"step {edge.before} made {what}, and ran again as step {later}")
         for edge in graph.direct(step.number):
@@ -52,40 +52,35 @@ def stale_steps(
     return {number: tuple(reasons[number]) for number in sorted(reasons) if reasons[number]}
 
 
-def _current(steps: Iterable[Step]) -> set[int]:
-    """The newest execution of each cell."""
-    newest = {_cell(step): step.number for step in steps}
-    return set(newest.values())
-
-
-def _run_again(steps: Iterable[Step]) -> dict[int, int]:
-    """Of each step that is not the newest execution of its cell: the newest."""
+def newest_runs(steps: Iterable[Step]) -> dict[int, int]:
+    """Of each step the newest execution of its cell, which may be itself."""
     steps = list(steps)
-    newest = {_cell(step): step.number for step in steps}
-    return {
-        step.number: newest[_cell(step)] for step in steps if newest[_cell(step)] != step.number
-    }
+    newest = {cell_of(step): step.number for step in steps}
+    return {step.number: newest[cell_of(step)] for step in steps}
 
 
-def _cell(step: Step) -> tuple[str, ...]:
+def cell_of(step: Step) -> tuple[str, ...]:
     """What tells a cell from others: its id; without one, its text."""
     return ("id", step.notebook or "", step.cell_id) if step.cell_id else ("text", step.source)
 
 
-def changed_inputs(graph: Graph) -> dict[int, tuple[str, ...]]:
-    """Of each step the files that it read and that have another content now. What a later step
-    wrote is as it should be.
+def changed_inputs(steps: Sequence[Step]) -> dict[int, tuple[str, ...]]:
+    """Of each of a branch's ``steps`` the files that it read and that have another content now.
+    What a later step wrote is as it should be.
     """
     written: dict[str, int] = {}
-    for step in graph.steps:
-        facts = graph.facts(step.number)
-        for text in (*facts.made, *facts.changed):
-            kind, _, path = thing(text).root.partition(":")
-            if kind == "file":
-                written[path] = step.number
+    for step in steps:
+        lineage = step.provenance.lineage
+        if lineage is not None:
+            for text in (*lineage.made, *lineage.changed):
+                if kind_of(text) == "file":
+                    written[text.partition(":")[2]] = step.number
+        for use in step.provenance.files:
+            if use.action != "read":
+                written[use.path] = step.number
     digests: dict[str, str | None] = {}
     found: dict[int, tuple[str, ...]] = {}
-    for step in graph.steps:
+    for step in steps:
         paths = tuple(
             use.path
             for use in step.provenance.files

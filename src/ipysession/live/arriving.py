@@ -127,6 +127,14 @@ class Arrivals:
         python = cells.transformed_source(self._shell, info)
         if python is None or cells.is_about_sessions(python):
             return
+        self._bring_text(waiting, python)
+
+    def bring_for(self, python: str) -> None:
+        """Bring what this code can reach."""
+        if self._waiting is not None:
+            self._bring_text(self._waiting, python)
+
+    def _bring_text(self, waiting: Waiting, python: str) -> None:
         missing = waiting.bring_for(python)
         for name, why in missing.items():
             self._recorder.notices.tell_at_end(

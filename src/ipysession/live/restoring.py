@@ -123,7 +123,10 @@ class Restoring(KernelSessions):
             self.recorder.save_replayed(replayed, replayer.seconds)
         data = {"restored": came, "replayed": replayed, "lost": lost}
         headline = f"{len(came)} restored, {len(replayed)} replayed, {len(lost)} lost"
-        tables = (Table(("Name", "How", "Note"), tuple(rows), state="How"), blocked_table(plan))
+        tables = (
+            Table(("Name", "How", "Note"), tuple(rows), state="How"),
+            blocked_table(plan.blocked),
+        )
         return Report(data, headline, tables, failed=bool(lost))
 
 
@@ -148,7 +151,7 @@ def came_tables(session: Session, plan: Plan, result: ResumeResult) -> tuple[Tab
         Table(
             ("Step", "Outcome", "Time", "Cell"), replays, "Replayed", frozenset({"Step"}), "Outcome"
         ),
-        blocked_table(plan),
+        blocked_table(plan.blocked),
     )
 
 

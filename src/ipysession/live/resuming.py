@@ -110,6 +110,12 @@ def _resume_report(session: Session, plan: Plan, result: ResumeResult, planned: 
             "The resume was interrupted: what was not replayed by then is lost here, "
             "not in the session. Restart the kernel and resume again to get it."
         )
+    changed = [d for d in planned["differences"] if d["what"].startswith("file ")]
+    if changed:
+        notes.append(
+            "Files changed since they were read. %session stale says which steps rest on them, "
+            "%session rerun --stale runs these again."
+        )
     tables = came_tables(session, plan, result)
     data = {
         **planned,

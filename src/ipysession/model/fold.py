@@ -373,6 +373,7 @@ def _step(draft: _StepDraft, living_run: int | None) -> Step:
         "execution_count": started.execution_count,
         "store_history": started.store_history,
         "replay_of": started.replay_of,
+        "rerun_of": started.rerun_of,
         "started": datetime.fromisoformat(draft.started_at),
         "finished": None,
         "duration": None,

@@ -82,6 +82,8 @@ class StepStarted(Payload):
     execution_count: int | None = None
     store_history: bool = True
     replay_of: int | None = None
+    rerun_of: int | None = None
+    """The step whose cell the user had run again by its number; otherwise it is a step as any."""
     imported: bool = False
     """It came with an imported notebook and never ran here."""
     redacted: dict[str, int] = Field(default_factory=dict)

@@ -30,6 +30,8 @@ class Step(Frozen):
     execution_count: int | None = None
     store_history: bool = True
     replay_of: int | None = None
+    rerun_of: int | None = None
+    """The step whose cell was run again, by `%session rerun`, as this one."""
     started: datetime
     finished: datetime | None = None
     duration: float | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -342,7 +343,9 @@ class LineageWatch:
         history = {name for name in cell.flow.loads if _HISTORY.fullmatch(name)}
         for name in history:
             if name in ("_", "__", "___"):
-                wanted = self._shown[-len(name) :]
+                # A step that is run again has the count that it had.
+                until = len(self._shown) if count is None else bisect_left(self._shown, count)
+                wanted = self._shown[max(0, until - len(name)) : until]
                 read.update((f"_{number}", "hidden") for number in wanted)
                 if name in self._prints or name in self._gone:
                     read[name] = "code"
@@ -360,8 +363,9 @@ class LineageWatch:
                 read[of_kind("numbering", str(number))] = "code"
         if count is not None and count in namespace.get("_oh", ()):
             made.add(f"_{count}")
-            if count not in self._shown[-1:]:
-                self._shown.append(count)
+            at = bisect_left(self._shown, count)
+            if count not in self._shown[at : at + 1]:
+                self._shown.insert(at, count)
 
     def adopt(self, things: Iterable[str]) -> None:
         """What the steps of an earlier kernel set and wrote, which a resume brought back."""

@@ -68,6 +68,11 @@ class Outbox:
             while len(self._step_of) > _REMEMBERED_CELLS:
                 self._step_of.popitem(last=False)
 
+    def forget(self, step: OpenStep) -> None:
+        """What arrives under the step's key from here on is not its output."""
+        if step.key is not None:
+            self._step_of.pop(step.key, None)
+
     def hear(self, key: str | None, event: dict[str, Any]) -> None:
         """An output arrived, from whatever thread. Only noted here; `write` writes."""
         if event["event"] == "unheard":

@@ -10,6 +10,7 @@ import functools
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_core.paths import jupyter_runtime_dir
@@ -26,8 +27,10 @@ from ipysession.record.notices import fenced
 from ipysession.record.steps import Changes, OpenStep, effects_record, end_record, start_record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
+    from ipysession.model import Step
     from ipysession.settings import Recording
     from ipysession.store import SessionWriter, Store
 
@@ -141,6 +144,28 @@ class Recorder(SessionKeeper):
         guarded(lambda: self._lineage.begin(step.python or "", step.before, came))
         guarded(self._tap.begin)
         guarded(self._effects.begin)
+
+    def run_again(self, old: Step, run: Callable[[Any], Any]) -> int:
+        """Run the cell of ``old`` again as a step of its own, inside a cell that is none. ``run``
+        gets what IPython tells of a cell, runs it, and returns IPython's result. Returns the
+        number of the new step.
+        """
+        info = SimpleNamespace(raw_cell=old.source, cell_id=old.cell_id)
+        python = cells.transformed_source(self.shell, info)
+        step = OpenStep(info, self._tap.cell_key(), python)
+        step.execution_count, step.store_history = old.execution_count, old.store_history
+        step.rerun_of = old.number
+        with self._outbox.lock:
+            self._begin(self.recording(), step)
+        step.began = time.perf_counter()
+        result = None
+        try:
+            result = run(info)
+        finally:
+            self._finish(step, result)
+            self._outbox.forget(step)
+        step.forget()
+        return step.number
 
     def _execution_count(self, frames: list[FrameType]) -> int:
         """The count of the cell that runs in ``frames``. IPython ≥ 9.18 has advanced its own

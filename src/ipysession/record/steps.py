@@ -42,6 +42,7 @@ class OpenStep:
     before: frozenset[str] = frozenset()
     execution_count: int | None = None
     store_history: bool = True
+    rerun_of: int | None = None
     asked_input: bool = False
     error: dict[str, Any] | None = None
     duration: float | None = None
@@ -74,6 +75,7 @@ def start_record(
         notebook=cells.notebook_path(user_ns),
         execution_count=step.execution_count,
         store_history=step.store_history,
+        rerun_of=step.rerun_of,
         redacted=redacted,
     )
 

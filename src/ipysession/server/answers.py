@@ -88,6 +88,7 @@ class StepEntry(BaseModel):
     execution_count: int | None = None
     store_history: bool = True
     replay_of: int | None = None
+    rerun_of: int | None = None
     started: datetime
     finished: datetime | None
     duration: float | None

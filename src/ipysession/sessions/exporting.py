@@ -45,6 +45,7 @@ class ExportingVerbs(Finding):
             "kept": list(result.kept),
             "dropped": [{"step": d.step, "reason": d.reason} for d in result.dropped],
             "verified": None,
+            "changed_inputs": list(result.changed),
         }
         said = "not verified"
         failed = False
@@ -58,7 +59,13 @@ class ExportingVerbs(Finding):
             failed = options.verify and not data["verified"]
         headline = f"{result.path}: {counted(len(result.kept), 'cell')}, {said}"
         table = Table(("Step", "Left out because"), dropped, right=frozenset({"Step"}))
-        return Report(data, headline, (table,), failed=failed)
+        hint = ""
+        if result.changed:
+            hint = (
+                f"Changed since its cells read it: {', '.join(result.changed)}. The notebook will "
+                "show something else, unless it is run again first: %session rerun --stale"
+            )
+        return Report(data, headline, (table,), hint=hint, failed=failed)
 
 
 def file_name(title: str) -> str:

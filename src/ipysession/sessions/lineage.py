@@ -62,7 +62,7 @@ class LineageVerbs(Finding):
         by their digests.
         """
         graph = self.graph_of(reference)
-        found = stale_steps(graph, changed_inputs(graph))
+        found = stale_steps(graph, changed_inputs(graph.steps))
         data = {
             "stale": [
                 {**_step_document(step), "reasons": list(found[step.number])}

@@ -93,7 +93,7 @@ class OpenedSession(Reading):
     def stale(self) -> dict[int, tuple[str, ...]]:
         """The steps that rest on a step or a file that changed since, each with the reasons."""
         graph = self.graph()
-        return stale_steps(graph, changed_inputs(graph))
+        return stale_steps(graph, changed_inputs(graph.steps))
 
     def load(self, name: str) -> Any:
         """The value of one variable. Functions see only what was saved together with them.

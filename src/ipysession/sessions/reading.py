@@ -40,7 +40,8 @@ class ReadingVerbs(Finding):
                 str(step.outcome),
                 duration(step.duration),
                 first_line(step.source)
-                + ("" if step.replay_of is None else f"  (replay of {step.replay_of})"),
+                + ("" if step.replay_of is None else f"  (replay of {step.replay_of})")
+                + ("" if step.rerun_of is None else f"  (step {step.rerun_of} again)"),
             )
             for step in chosen
         )

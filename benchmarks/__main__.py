@@ -13,28 +13,41 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import appending, cells, growth, loading, report, resuming, serving, storing, values
+from benchmarks import (
+    appending,
+    cells,
+    growth,
+    loading,
+    overhead,
+    report,
+    resuming,
+    serving,
+    storing,
+    values,
+)
 from benchmarks.checkpoints.comparing import checkpoints
 from benchmarks.exporting.speed import exporting
 from benchmarks.figures import Section
+from benchmarks.lineage.comparing import lineage
 from benchmarks.panel import panel
 from benchmarks.workplace import Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchmarks.figures import Figure
+    from benchmarks.figures import Figure, Tally
 
 
 class _Measurement(NamedTuple):
     title: str
-    take: Callable[[Workplace], list[Figure]]
+    take: Callable[[Workplace], Sequence[Figure | Tally]]
 
 
 _MEASUREMENTS = {
     "tiny": _Measurement("A tiny cell (x = i) through a real kernel", cells.tiny_cell),
     "print": _Measurement("A cell that prints 10,000 lines", cells.printing_cell),
     "loops": _Measurement("A loop of 1,000,000 iterations", cells.loops),
+    "overhead": _Measurement("Cells of many kinds, beside ipyflow", overhead.overhead),
     "append": _Measurement("Log.append of a tiny record, in its caller", appending.appending),
     "growth": _Measurement("A step late in a session", growth.growth),
     "store": _Measurement("Sessions in a store", storing.storing),
@@ -43,6 +56,7 @@ _MEASUREMENTS = {
     "load": _Measurement("Loading the extension into a fresh kernel", loading.loading),
     "values": _Measurement("Saving values", values.values),
     "checkpoints": _Measurement("Checkpoints beside other tools", checkpoints),
+    "lineage": _Measurement("Slices of 64 sessions, run again", lineage),
     "export": _Measurement("Exporting a session of 1,000 steps", exporting),
     "resume": _Measurement("Coming back after a kill", resuming.resuming),
 }
@@ -72,7 +86,7 @@ def _measured(name: str, *, quick: bool) -> Section:
     measurement = _MEASUREMENTS[name]
     print(f"measuring: {measurement.title} …", file=sys.stderr, flush=True)
     started = time.perf_counter()
-    figures: list[Figure] = []
+    figures: Sequence[Figure | Tally] = ()
     failure = ""
     with tempfile.TemporaryDirectory(prefix="ipysession-bench-") as folder:
         try:

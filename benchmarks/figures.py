@@ -83,12 +83,33 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts of one thing. ``aim`` says what they should be, and ``met`` whether they are."""
+
+    what: str
+    counts: dict[str, int | str]
+    aim: str = ""
+    met: bool | None = None
+    remark: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The tally as plain data."""
+        return {
+            "what": self.what,
+            "counts": self.counts,
+            "aim": self.aim or None,
+            "met": self.met,
+            "remark": self.remark,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """The figures of one measurement, or why there are none."""
+    """The figures and tallies of one measurement, or why there are none."""
 
     name: str
     title: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Figure | Tally, ...]
     seconds: float
     failure: str = ""
 

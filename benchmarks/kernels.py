@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
@@ -36,6 +36,8 @@ class Kind:
     arguments: tuple[str, ...] = ()
     python: str | None = None
     """The interpreter of another environment."""
+    module: str = "ipykernel_launcher"
+    """The kernel, as a module of that environment."""
 
 
 PLAIN = Kind("plain kernel")
@@ -49,14 +51,23 @@ LOGSTART = Kind("plain with %logstart -o", "%logstart -o ipython_log.py over")
 class _Interpreter(KernelSpecManager):
     """The one kernel that a given interpreter runs."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, module: str) -> None:
         super().__init__()
         self._python = python
+        self._module = module
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """What starts it."""
-        argv = [self._python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [self._python, "-m", self._module, "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name=kernel_name, language="python")
+
+
+class _Run(NamedTuple):
+    """What came of a cell."""
+
+    seconds: float
+    printed: str
+    reply: dict[str, Any]
 
 
 class Kernel:
@@ -73,7 +84,7 @@ class Kernel:
         self._environment = workplace.environment(self.store)
         self._manager = KernelManager(kernel_name="python3")
         if kind.python is not None:
-            self._manager.kernel_spec_manager = _Interpreter(kind.python)
+            self._manager.kernel_spec_manager = _Interpreter(kind.python, kind.module)
         self._client: BlockingKernelClient = self._manager.client()
 
     def start(self) -> None:
@@ -96,31 +107,48 @@ class Kernel:
 
     def run(self, code: str) -> float:
         """Run a cell; seconds from the request until the kernel replied and was idle again."""
-        return self._run(code)[0]
+        return self._done(self._run(code)).seconds
 
     def ask(self, code: str) -> str:
         """Run a cell and return what it printed."""
-        return self._run(code)[1]
+        return self._done(self._run(code)).printed
 
-    def _run(self, code: str) -> tuple[float, str]:
+    def try_cell(self, code: str, cell_id: str) -> int:
+        """Run the cell of a notebook, which may fail; its execution count."""
+        return int(self._run(code, cell_id).reply["execution_count"])
+
+    def _done(self, run: _Run) -> _Run:
+        if run.reply["status"] != "ok":
+            failed = f"a cell failed in the {self.kind.name} kernel: {run.reply}"
+            raise RuntimeError(failed)
+        return run
+
+    def _run(self, code: str, cell_id: str | None = None) -> _Run:
         printed: list[str] = []
+        content: dict[str, Any] = {
+            "code": code, "silent": False, "store_history": True, "user_expressions": {},
+            "allow_stdin": False, "stop_on_error": False,
+        }  # fmt: skip
+        said = {} if cell_id is None else {"cellId": cell_id}
         started = time.perf_counter()
-        request = self._client.execute(code)
+        sent = self._client.session.msg("execute_request", content, metadata=said)
+        self._client.shell_channel.send(sent)
+        request = sent["header"]["msg_id"]
         while True:
             message = self._client.get_iopub_msg(timeout=_TIMEOUT)
             if message["parent_header"].get("msg_id") != request:
                 continue
-            content: dict[str, Any] = message["content"]
+            content = message["content"]
             if message["msg_type"] == "stream":
                 printed.append(content["text"])
             elif message["msg_type"] == "status" and content["execution_state"] == "idle":
                 break
-        reply = self._client.get_shell_msg(timeout=_TIMEOUT)
+        while True:
+            reply = self._client.get_shell_msg(timeout=_TIMEOUT)
+            if reply["parent_header"].get("msg_id") == request:  # not the answer to who it is
+                break
         elapsed = time.perf_counter() - started
-        if reply["content"]["status"] != "ok":
-            failed = f"a cell failed in the {self.kind.name} kernel: {reply['content']}"
-            raise RuntimeError(failed)
-        return elapsed, "".join(printed)
+        return _Run(elapsed, "".join(printed), reply["content"])
 
     def stored_bytes(self) -> int:
         """Bytes in the kernel's store."""

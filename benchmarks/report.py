@@ -12,12 +12,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.figures import duration
+from benchmarks.figures import Figure, Tally, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.figures import Figure, Section
+    from benchmarks.figures import Section
 
 _PIPE_COLUMNS = 150
 
@@ -33,9 +33,17 @@ def show(sections: Sequence[Section], seconds: float) -> None:
         if section.failure:
             console.print(f"could not be measured: {section.failure}", markup=False)
         else:
-            console.print(_table(section.figures, on_terminal=on_terminal))
+            timed = [figure for figure in section.figures if isinstance(figure, Figure)]
+            counted = [figure for figure in section.figures if isinstance(figure, Tally)]
+            if timed:
+                console.print(_table(timed, on_terminal=on_terminal))
+            if counted:
+                console.print(_counts(counted, on_terminal=on_terminal))
+            for tally in counted:
+                if tally.remark:
+                    console.print(f"{tally.what}: {tally.remark}", markup=False)
     figures = [figure for section in sections for figure in section.figures]
-    aims = [figure for figure in figures if figure.aim is not None]
+    aims = [figure for figure in figures if figure.met is not None]
     missed = [figure.what for figure in aims if not figure.met]
     console.print()
     console.print(
@@ -65,6 +73,20 @@ def _table(figures: Sequence[Figure], *, on_terminal: bool) -> Table:
             _MET[figure.met],
             *([figure.remark] if figure.remark else []),
         )
+    return table
+
+
+def _counts(tallies: Sequence[Tally], *, on_terminal: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD if on_terminal else None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    titles = list(dict.fromkeys(title for tally in tallies for title in tally.counts))
+    for title in titles:
+        table.add_column(title, justify="right")
+    table.add_column("aim")
+    table.add_column("met", justify="right", no_wrap=True)
+    for tally in tallies:
+        counts = (str(tally.counts.get(title, "")) for title in titles)
+        table.add_row(tally.what, *counts, tally.aim, _MET[tally.met])
     return table
 
 

@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks.checkpoints.environments import python_of
 from benchmarks.checkpoints.tools import KISHU, KISHU_PLAIN, OURS, PEERS, PLAIN, Tool
 from benchmarks.checkpoints.workload import workload
+from benchmarks.environments import python_of
 from benchmarks.figures import Aim, Figure, byte_size
 from benchmarks.kernels import Kernel, Kind
 from benchmarks.workplace import bytes_below

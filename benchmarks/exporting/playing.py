@@ -57,10 +57,10 @@ class Played:
 
 def play(executions: Sequence[Execution]) -> Played:
     """Record the session, export it, run the export, compare; in the calling process."""
-    with _folder() as folder:
-        shell = _shell(folder)
+    with fresh_folder() as folder:
+        shell = fresh_shell(folder)
         _say_nothing(shell, "%load_ext ipysession")
-        shown = tuple(_run(shell, one.source, one.cell) for one in executions)
+        shown = tuple(run_cell(shell, one.source, one.cell) for one in executions)
         end = _state(shell.user_ns, shown)
         _say_nothing(shell, "%unload_ext ipysession")
         kept, dropped, visible = _selected(folder / "store", len(executions))
@@ -143,7 +143,7 @@ def _quick(sources: Sequence[str]) -> State:
     random.seed(4711)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     shown = []
-    with _folder():
+    with fresh_folder():
         for source in sources:
             out = io.StringIO()
             tree = ast.parse(source)
@@ -168,13 +168,14 @@ def _plain(sources: Sequence[str]) -> State:
     """Run cells in a fresh IPython that nobody records, in an empty folder."""
     from IPython.core.interactiveshell import InteractiveShell
 
-    with _folder() as folder:
+    with fresh_folder() as folder:
         InteractiveShell.clear_instance()
-        shell = _shell(folder)
-        return _state(shell.user_ns, tuple(_run(shell, source) for source in sources))
+        shell = fresh_shell(folder)
+        return _state(shell.user_ns, tuple(run_cell(shell, source) for source in sources))
 
 
-def _shell(folder: Path) -> Any:
+def fresh_shell(folder: Path) -> Any:
+    """IPython without its history, its files and our store in ``folder``; one per process."""
     import random
 
     from IPython.core.interactiveshell import InteractiveShell
@@ -192,7 +193,8 @@ def _say_nothing(shell: Any, source: str) -> None:
         shell.run_cell(source, store_history=False)
 
 
-def _run(shell: Any, source: str, cell: str | None = None) -> str:
+def run_cell(shell: Any, source: str, cell: str | None = None) -> str:
+    """Run a cell, which may fail; what it showed, without counts and addresses."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         shell.run_cell(source, store_history=True, cell_id=cell)
@@ -237,7 +239,8 @@ def _described(value: Any, depth: int = 0) -> str:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def fresh_folder() -> Iterator[Path]:
+    """A folder whose ``work``, which is empty, is the working directory."""
     with TemporaryDirectory(prefix="ipysession-play-") as name:
         before = Path.cwd()
         work = Path(name) / "work"

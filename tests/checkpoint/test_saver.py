@@ -24,7 +24,7 @@ def checkpointer(tmp_path):
     return Checkpointer(Blobs(tmp_path / "blobs"), Limits(seconds=1.0))
 
 
-def save(checkpointer, namespace, *bound, reachable=(), deleted=()):
+def save(checkpointer, namespace, *bound, reachable=(), deleted=(), inert=False):
     """The record of a step that did this to names."""
     record, _ = checkpointer.after_step(
         1,
@@ -33,8 +33,22 @@ def save(checkpointer, namespace, *bound, reachable=(), deleted=()):
         reachable=reachable,
         deleted=deleted,
         execution_count=1,
+        inert=inert,
     )
     return record
+
+
+def test_a_step_that_ran_no_code_of_others_is_not_asked_for_random_states(checkpointer, namespace):
+    """But once they are saved, and by the next step that may have drawn."""
+    first = save(checkpointer, namespace, "word", inert=True)
+    checkpointer.appended()
+    random.random()
+    quiet = save(checkpointer, namespace, "word", inert=True)
+    checkpointer.appended()
+    asked = save(checkpointer, namespace, "word")
+    assert first.state is not None
+    assert quiet.state is None
+    assert asked.state is not None
 
 
 def test_what_a_step_bound_is_saved(checkpointer, namespace):

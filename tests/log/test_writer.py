@@ -49,6 +49,30 @@ class TestAppending:
         assert place.titles() == ["1", "2", "3"]
         log.close()
 
+    def test_what_is_to_be_written_later_goes_along_with_the_next(self, place, disk):
+        """One call of the system for the records of a cell's end, in their order."""
+        log = place.open()
+        fill(log, 1)
+        disk.calls.clear()
+        log.append(titled("2"), later=True)
+        log.append(titled("3"), later=True)
+        assert place.titles() == ["1"]
+        disk.calls.clear()
+        fill(log, 4)
+        assert disk.calls == ["write"]
+        assert place.titles() == ["1", "2", "3", "4"]
+        log.append(titled("5"), later=True)
+        log.flush()
+        assert place.titles() == ["1", "2", "3", "4", "5"]
+        log.close()
+
+    def test_what_is_to_be_written_later_is_written_soon_by_itself(self, place):
+        """Where an interrupt struck before the next came."""
+        log = place.open()
+        log.append(titled("1"), later=True)
+        _wait_for(lambda: place.titles() == ["1"])
+        log.close()
+
     def test_what_append_returns_is_what_is_read(self, place):
         """Number, run, times, type, payload, session."""
         with_run = place.open(run=7)

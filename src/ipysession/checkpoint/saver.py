@@ -108,10 +108,12 @@ class Checkpointer:
         reachable: Collection[str],
         deleted: Collection[str],
         execution_count: int | None,
+        inert: bool = False,
     ) -> tuple[CheckpointSaved | None, list[str]]:
         """Save what the step bound or may have changed, as far as it is small. Returns the record
         to append, or None where there is nothing to say, and the blobs that must become durable
-        with it. Call `appended` when the record is in the log.
+        with it. An ``inert`` step has not changed what no variable holds. Call `appended` when
+        the record is in the log.
         """
         started = time.perf_counter()
         self._fresh.clear()
@@ -149,10 +151,11 @@ class Checkpointer:
         if left_over:
             told.skipped.append(SkippedGroup(names=sorted(left_over), reason=WAITS))
         self.touched, self.left_over = candidates.union(deleted), sorted(left_over)
-        random, state = self._random_states(namespace, told)
-        cwd = hidden.working_directory()
-        moved = cwd != self._state.cwd
-        self._new_state = _State(random, cwd)
+        state, self._new_state = None, self._state
+        if not (inert and self._state.random):
+            random, state = self._random_states(namespace, told)
+            self._new_state = _State(random, hidden.working_directory())
+        moved = self._new_state.cwd != self._state.cwd
         self.count(told)
         if not (told.groups or told.unchanged or told.skipped or deleted or state or moved):
             return None, []
@@ -164,7 +167,7 @@ class Checkpointer:
             skipped=told.skipped,
             deleted=sorted(deleted),
             state=state,
-            cwd=cwd if moved else None,
+            cwd=self._new_state.cwd if moved else None,
             execution_count=execution_count,
             written=told.written or None,
             seconds=time.perf_counter() - started,

@@ -70,6 +70,8 @@ class Cell:
     """The numbers of the outputs that it uses: ``Out[3]``; None for one that cannot be told."""
     unbounded: bool = False
     """It may reach any name."""
+    magics: bool = False
+    """It asks IPython to do something."""
 
 
 def nothing(text: str) -> str:
@@ -83,7 +85,7 @@ def read_cell(python: str, expand: Callable[[str], str] = nothing) -> Cell:
 
     A source that does not compile says nothing: it did not run.
     """
-    cell = Cell()
+    cell = Cell(magics="get_ipython" in python)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `"\d"` in the user's code is the user's

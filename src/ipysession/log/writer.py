@@ -1,8 +1,8 @@
 """Appending to a log: what is acknowledged survives any kill of the process.
 
-A record is written by one ``os.write`` in the caller's thread; a background thread makes
-groups of records durable. What the disk refuses stays in memory, in order, is told once,
-and is retried; the caller is never disturbed.
+A record is written by one ``os.write`` in the caller's thread, together with those that came
+before it ``later``; a background thread makes groups of records durable. What the disk refuses
+stays in memory, in order, is told once, and is retried; the caller is never disturbed.
 
 An interrupt (KeyboardInterrupt) may strike between any two instructions of the caller's
 thread. So every step is committed by a single assignment or a single ``append``, and all
@@ -33,7 +33,7 @@ from ipysession.model import encoding
 from ipysession.model.records import LAZY_TYPES, Record, payload_to_value, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from ipysession.log.blobs import Blobs
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 
 _GROUP_SECONDS = 0.05
 """Records that arrive within this time become durable with one sync."""
+
+_BATCH_BYTES = 1 << 16
+"""Records that wait are written in batches of about this size: a disk that is nearly full takes
+some of them."""
 
 _RETRY_SECONDS = 1.0
 """After which time a disk that refuses is tried again."""
@@ -133,8 +137,11 @@ class Log:
 
     # -- appending ---------------------------------------------------------------------
 
-    def append(self, payload: Payload, *, blobs: Iterable[str] = ()) -> Record:
+    def append(self, payload: Payload, *, blobs: Iterable[str] = (), later: bool = False) -> Record:
         """Append a record and return it. Never raises for a disk that refuses.
+
+        ``later`` leaves the writing to the next append, or to `flush`, which follow at once: one
+        call of the system for several records. Should neither come, the background thread writes.
 
         ``blobs`` names blobs that the payload rests on and that were put without a sync: they
         become durable with the next group, before the record does. (The system may write the
@@ -168,10 +175,16 @@ class Log:
             )
             record = Record(seq, self.run, t, mono, kind, payload, session=self._session)
             self._queue.append(_Entry(record, data, mac, tuple(blobs)))
-            if not self._troubled:  # else the background thread tries again, once a second
-                self._drain()
+            if not later:
+                self.flush()
             self._wake_thread()
         return record
+
+    def flush(self) -> None:
+        """Write what was to be written later."""
+        with self._lock:
+            if not self._troubled:  # else the background thread tries again, once a second
+                self._drain()
 
     def _encode(self, payload: Payload) -> str:
         value = payload_to_value(payload)
@@ -221,13 +234,13 @@ class Log:
     def _drain(self) -> None:
         """Write what waits, in order, until the disk refuses."""
         newest_first = islice(reversed(self._queue), self.waiting)
-        for entry in reversed([*newest_first]):
+        for entries in _batches(reversed([*newest_first])):
             try:
-                self._write(entry.data)
+                self._write(b"".join(entry.data for entry in entries))
             except OSError as error:
                 self._note_trouble(error)
                 return
-            self._written = entry.record.seq
+            self._written = entries[-1].record.seq
 
     def _write(self, data: bytes) -> None:
         descriptor = self._descriptor
@@ -394,6 +407,20 @@ def _wait(queue: SimpleQueue[None], seconds: float | None) -> bool:
     except Empty:
         return False
     return True
+
+
+def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
+    """Records that are written by one call."""
+    batch: list[_Entry] = []
+    size = 0
+    for entry in entries:
+        batch.append(entry)
+        size += len(entry.data)
+        if size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _write_at_once(descriptor: int, data: bytes) -> None:

@@ -44,6 +44,12 @@ class Look:
     made: dict[str, str] = field(default_factory=dict)
     read: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def is_inert(self) -> bool:
+        """Did it call nothing and use no attribute, so that it can have reached no hidden state?"""
+        use = self.found.use
+        return not (use.calls or use.attributes or self.cell.unbounded or self.imported)
+
     def mentions(self, *words: str) -> bool:
         """Does any code that the step can reach mention one of these words?"""
         use, loads = self.found.use, self.cell.flow.loads
@@ -90,8 +96,12 @@ class HiddenWatch:
         """A step ended: adds to ``look`` what it read, made and changed of hidden state."""
         look.imported = self._new_modules()
         self._settings(look)
-        use = look.found.use
-        if use.calls or use.attributes or look.cell.unbounded or look.imported:
+        seen = look.seen
+        if look.is_inert:
+            if not (self._dirty or self._users or seen.environ_changed or seen.cwd):
+                self._dirty.update(look.changed)
+                return
+        else:
             self._states(look)
             self._randomness(look)
         self._set_states(look)

@@ -323,6 +323,8 @@ class SessionKeeper:
         checkpointer = self._checkpointer
         if checkpointer is None or not self.settings.save_values:
             return
+        if not changes.inert:
+            writer.log.flush()
         record, blobs = checkpointer.after_step(
             step,
             self.shell.user_ns,
@@ -330,6 +332,7 @@ class SessionKeeper:
             reachable=changes.reachable,
             deleted=changes.deleted,
             execution_count=execution_count,
+            inert=changes.inert,
         )
         if record is not None:
             writer.append(record, blobs=blobs)

@@ -44,6 +44,8 @@ class StepLineage:
     """All names that the step may have used."""
     lineage: Lineage | None = None
     """None where the others say it all."""
+    inert: bool = False
+    """It ran no code but its own, and that only made values of Python's own."""
 
 
 @dataclass(slots=True)
@@ -206,6 +208,9 @@ class LineageWatch:
             frozenset(deleted),
             reads,
             frozenset(name for name in (*found.touched, *map(_root, changed)) if name in users),
+            inert=not (step.beside or cell.magics)
+            and look.is_inert
+            and self._are_atoms(found.names),
         )
         hidden = look.read or look.made or look.changed
         if changed or hidden or set(read) != reads or set(read.values()) - {"code"}:
@@ -216,6 +221,9 @@ class LineageWatch:
                 unsure=unsure,
             )
         return result
+
+    def _are_atoms(self, names: Iterable[str]) -> bool:
+        return all(is_atom(self._namespace.get(name)) for name in names)
 
     # -- names -------------------------------------------------------------------------
 

@@ -109,8 +109,10 @@ class Outbox:
             except Exception:  # noqa: BLE001 - told and logged; the next batch may do
                 self._notices.internal_error()
 
-    def write(self, writer: SessionWriter | None = None) -> None:
-        """Write all that was heard until now, in the order in which it arrived."""
+    def write(self, writer: SessionWriter | None = None, *, later: bool = False) -> None:
+        """Write all that was heard until now, in the order in which it arrived; ``later`` as in
+        `Log.append`.
+        """
         writer = writer or self._writer()
         with self.lock:
             pending, self._pending = self._pending, []
@@ -121,16 +123,21 @@ class Outbox:
                 batches.setdefault(step, []).append(event)
             for step, events in batches.items():
                 clean, redacted = self._redactor.value(merge_streams(events))
-                _append(writer, step, clean, redacted)
+                _append(writer, step, clean, redacted, later=later)
 
 
 def _append(
-    writer: SessionWriter, step: int, events: list[dict[str, Any]], redacted: dict[str, int]
+    writer: SessionWriter,
+    step: int,
+    events: list[dict[str, Any]],
+    redacted: dict[str, int],
+    *,
+    later: bool,
 ) -> None:
     try:
-        writer.append(p.StepOutput(step=step, events=events, redacted=redacted))
+        writer.append(p.StepOutput(step=step, events=events, redacted=redacted), later=later)
     except TypeError:
         # A library put something into a display that JSON does not know; Jupyter would
         # have turned it into text on the way, so we do too.
         plain = json.loads(json.dumps(events, default=str))
-        writer.append(p.StepOutput(step=step, events=plain, redacted=redacted))
+        writer.append(p.StepOutput(step=step, events=plain, redacted=redacted), later=later)

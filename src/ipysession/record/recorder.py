@@ -213,7 +213,9 @@ class Recorder(SessionKeeper):
         writer = self.writer
         if writer is None:
             return
-        guarded(self._outbox.write)
+        # What is written here is written at once, in one go, unless saving its values may take time
+        # or crash: then what the cell did is in the log first.
+        guarded(lambda: self._outbox.write(later=True))
         if step.changes is None:
             step.changes = guarded(lambda: self._changes(step, result), Changes())
         changes = step.changes or Changes()
@@ -221,7 +223,7 @@ class Recorder(SessionKeeper):
             # First what it did outside: a kernel that is killed after the end is written must not
             # leave a step that looks as if it could be run again without harm.
             guarded(lambda: self._write_effects(writer, step, step.seen or EffectsSeen()))
-            writer.append(end_record(step, result, changes, self.redactor))
+            writer.append(end_record(step, result, changes, self.redactor), later=True)
             step.finished = True
             # What another thread was just about to hand over when we wrote the outputs, and
             # that `hear` left to us because the step had not finished.
@@ -235,6 +237,7 @@ class Recorder(SessionKeeper):
                 execution_count=getattr(result, "execution_count", None),
             )
         )
+        writer.log.flush()
         writer.log.acknowledge()
 
     def _changes(self, step: OpenStep, result: Any) -> Changes:
@@ -254,7 +257,13 @@ class Recorder(SessionKeeper):
         if found is None:
             return self._by_code(step, bound, deleted)
         return Changes(
-            found.bound, found.deleted, found.reads, found.reachable, found.lineage, exact=True
+            found.bound,
+            found.deleted,
+            found.reads,
+            found.reachable,
+            found.lineage,
+            exact=True,
+            inert=found.inert,
         )
 
     def _by_code(self, step: OpenStep, bound: set[str], deleted: set[str]) -> Changes:
@@ -284,4 +293,4 @@ class Recorder(SessionKeeper):
             lineage=None if step.changes is None else step.changes.lineage,
         )
         if record is not None:
-            writer.append(record)
+            writer.append(record, later=True)

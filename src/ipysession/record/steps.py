@@ -28,6 +28,9 @@ class Changes(NamedTuple):
     lineage: Lineage | None = None
     exact: bool = False
     """These say all that there is to say."""
+    inert: bool = False
+    """It ran no code but its own, and that only made values of Python's own: no hidden state has
+    changed, and saving what it made cannot crash."""
 
 
 @dataclass(slots=True)

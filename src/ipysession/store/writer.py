@@ -97,11 +97,12 @@ class SessionWriter:
         with self._fold_lock:
             return self._current_fold().summary(alive=not self.closed, fallback_id=self.id)
 
-    def append(self, payload: Payload, *, blobs: Iterable[str] = ()) -> Record:
+    def append(self, payload: Payload, *, blobs: Iterable[str] = (), later: bool = False) -> Record:
         """Append one record. Raises InvalidTransition where the state machine forbids it, and
         NotRecording after `close`.
 
-        ``blobs`` names blobs that must become durable with it (see `Log.append`).
+        ``blobs`` names blobs that must become durable with it, ``later`` leaves the writing to the
+        next append, or to `Log.flush` (see `Log.append`).
         """
         with self._fold_lock:
             if self.closed:
@@ -112,7 +113,7 @@ class SessionWriter:
             # An interrupt may strike after the record is in the log and before it is folded.
             self._fold_is_whole = False
             try:
-                record = self.log.append(payload, blobs=blobs)
+                record = self.log.append(payload, blobs=blobs, later=later)
             except Exception:
                 self._fold_is_whole = True  # nothing was appended
                 raise

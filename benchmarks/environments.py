@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 _FOLDER = Path(os.environ.get("IPYSESSION_BENCH_ENVIRONMENTS", _ROOT / ".bench"))
 
 _DATA = ("ipykernel", "numpy", "pandas", "scikit-learn")
@@ -26,6 +26,7 @@ _CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
         ("--no-deps", "kishu==0.3.4"),
     ),
+    "ipyflow": (("ipyflow", "ipykernel", "numpy", "pandas", "matplotlib"),),
 }  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """Promises of the effects watch: what of a step's doings is heard, what is not, at what price."""
 
 # The many ways in which people open, make and delete files and start processes are the subject.
-# ruff: noqa: PTH102, PTH103, PTH104, PTH106, PTH107, PTH123, PTH208, PTH211
+# ruff: noqa: PTH102, PTH103, PTH104, PTH106, PTH107, PTH123, PTH207, PTH208, PTH211
 # ruff: noqa: SIM115, PLW0108, PLW1510
 
 import contextlib
+import glob
 import gzip
+import importlib.util
 import io
 import json
 import multiprocessing
@@ -429,6 +431,25 @@ class TestWrites:
         assert heard(lambda: Path("here").read_text()).relative
         seen = heard(lambda: (os.chdir("there"), os.chdir(folder)))
         assert seen.folders == {str(folder / "there"), str(folder)}
+
+    def test_folders_that_were_listed(self, folder, heard):
+        """In whichever way, but the search for modules, which lists all of ``sys.path``."""
+        (folder / "sub").mkdir()
+        sub, work = {str(folder / "sub")}, {str(folder)}
+        assert heard(lambda: os.listdir("sub")).listed == sub
+        assert heard(os.listdir).listed == work
+        assert heard(lambda: list(os.scandir(Path("sub")))).listed == sub
+        assert heard(lambda: list(Path("sub").iterdir())).listed == sub
+        assert heard(lambda: list(os.walk("."))).listed == sub | work
+        assert heard(lambda: glob.glob("sub/*")).listed == sub
+        descriptor = os.open("sub", os.O_RDONLY)
+        assert heard(lambda: os.listdir(descriptor)).listed == sub
+        os.close(descriptor)
+        sys.path_importer_cache.pop(str(folder), None)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(folder)
+            found = heard(lambda: importlib.util.find_spec("there_is_no_such_module"))
+        assert found.listed == set()
 
     def test_written_and_read(self, folder, heard):
         """A file both written and read counts as written."""

@@ -23,8 +23,10 @@ _LONGEST_PATH = 300
 _GRAIN = 0.01
 """Seconds by which a file's time may lie before the clock's."""
 _PATH_LIKE = re.compile(r"[\w~./]")
-_SCRIPT = re.compile(r"\.(py|sh|pl|rb|r|jl|ipynb)\b|\bmake\b|\*|<\w+>", re.IGNORECASE)
-"""What a command says that runs code which may read anything."""
+_SCRIPT = re.compile(
+    r"\.(py|sh|pl|rb|r|jl|ipynb)\b|\b(make|ls|find|tree|du)\b|\*|<\w+>", re.IGNORECASE
+)
+"""What a command says that runs code which may read anything, or that lists folders."""
 
 
 class FileWatch:
@@ -43,6 +45,7 @@ class FileWatch:
         """A step ended that ``began`` then (by the clock): adds files to its ``look``."""
         seen = look.seen
         self._heard(look, seen)
+        self._listed(look, seen)
         for path in self._named(look):
             self._by_text(look, path, began)
         self._commanded(look, seen)
@@ -65,6 +68,13 @@ class FileWatch:
         for folder in seen.folders:
             look.read.setdefault(of_kind("file", folder), "effects")
 
+    def _listed(self, look: Look, seen: EffectsSeen) -> None:
+        """What a folder holds rests on who made, or removed, what lay in it."""
+        for path in self._written if seen.listed else ():
+            thing = of_kind("file", path)
+            if os.path.dirname(path) in seen.listed and thing not in look.made:
+                look.read.setdefault(thing, "effects")
+
     def _named(self, look: Look) -> Iterator[str]:
         """The paths that its texts name. Native readers and writers are not heard."""
         words = {word for word in look.found.use.words if len(word) > 1 and "\n" not in word}
@@ -86,6 +96,8 @@ class FileWatch:
         if thing in look.read or thing in look.made or thing in look.changed:
             return
         known = _look_at(path)
+        if known is None and path in self._written:
+            look.read[thing] = "text"  # that it is gone
         if known is None or os.path.isdir(path):
             return
         recent = known[1] / 1e9 >= began - _GRAIN

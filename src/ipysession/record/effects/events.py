@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ipysession.record.effects.habits import is_by_import
+from ipysession.record.effects.habits import is_by_import, is_finding
 from ipysession.record.effects.heard import FORK, environ_hash
 from ipysession.record.effects.hearing import here
 
@@ -84,6 +84,18 @@ def _on_chdir(step: Heard, args: tuple[Any, ...]) -> None:
         step.folders.add(folder)
     step.cwd = None  # this is told before it happens: ask when the next path needs it
     step.known.clear()
+
+
+def _on_list(step: Heard, args: tuple[Any, ...]) -> None:
+    if is_finding(sys._getframe(2)):  # noqa: SLF001  # who listed it, beyond the hook
+        return
+    given = args[0]
+    if isinstance(given, int):
+        folder = step.path(".", given)
+    else:
+        folder = step.path("." if given is None else given)
+    if folder is not None and folder not in step.listed and not is_by_import():
+        step.listed.add(folder)
 
 
 def _on_environ(step: Heard, args: tuple[Any, ...]) -> None:
@@ -179,6 +191,8 @@ HANDLERS: dict[str, Callable[[Heard, tuple[Any, ...]], None]] = {
     "os.symlink": _on_link,
     "os.truncate": _on_truncate,
     "os.chdir": _on_chdir,
+    "os.listdir": _on_list,
+    "os.scandir": _on_list,
     "os.putenv": _on_environ,
     "os.unsetenv": _on_environ,
     "subprocess.Popen": _on_popen,

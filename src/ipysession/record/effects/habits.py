@@ -71,6 +71,15 @@ _IMPORTING = importlib._bootstrap.__dict__  # noqa: SLF001
 code would raise an audit event."""
 
 
+_FINDING = importlib._bootstrap_external.__dict__  # noqa: SLF001
+"""The globals of the code that looks for modules in folders."""
+
+
+def is_finding(frame: FrameType) -> bool:
+    """Is it the search for a module that does this? It lists every folder of ``sys.path``."""
+    return frame.f_globals is _FINDING
+
+
 def is_by_import() -> bool:
     """Does installed code, which is being imported right now, do this?
 

@@ -48,6 +48,7 @@ class Heard:
         self.anew: set[str] = set()
         """Paths of files that it emptied, or made where there was none."""
         self.folders: set[str] = set()
+        self.listed: set[str] = set()
         self.relative = False
         self.tree: dict[str, tuple[int, ...]] | None = None
         """The working folder as it was before the first process was started."""
@@ -187,6 +188,7 @@ class Heard:
             asked_input=self.asked_input,
             anew=frozenset(self.anew).intersection(writes),
             folders=frozenset(self.folders),
+            listed=frozenset(self.listed),
             relative=self.relative,
             by_processes=by_processes,
         )
@@ -222,6 +224,7 @@ class Heard:
         self.asked_input |= inner.asked_input
         self.anew |= inner.anew
         self.folders |= inner.folders
+        self.listed |= inner.listed
         self.relative |= inner.relative
         self.omitted += inner.omitted
         self.cwd = None

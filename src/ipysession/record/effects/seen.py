@@ -31,6 +31,8 @@ class EffectsSeen:
     """Those of ``writes`` of which nothing is left that stood there before."""
     folders: frozenset[str] = field(default=frozenset(), compare=False)
     """Folders that it went to."""
+    listed: frozenset[str] = field(default=frozenset(), compare=False)
+    """Folders whose entries it looked at."""
     relative: bool = field(default=False, compare=False)
     """It named a file by a path that is relative to the working directory."""
     by_processes: frozenset[str] = field(default=frozenset(), compare=False)

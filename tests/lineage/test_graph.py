@@ -146,7 +146,7 @@ def test_what_a_log_says_wrongly_of_parents_is_told_with_its_path():
     session = script.session()
     assert {str(problem) for problem in parent_problems(session)} == {
         "a cycle: step 1 → step 3 → step 2 → step 1",
-        "step 4 depends on itself",
+        "a step that depends on itself: step 4 → step 4",
         "a missing step: step 5 → step 99, which the log does not hold",
     }
     assert Graph.of(session).problems == parent_problems(session)

@@ -71,10 +71,16 @@ class _Document:
         times = {"prov:startTime": step.started.isoformat()}
         if step.finished is not None:
             times["prov:endTime"] = step.finished.isoformat()
+        more: dict[str, Any] = {}
+        if step.rerun_of is not None:
+            more["s:runsAgain"] = step.rerun_of
+        parent = self._session.summary.parent
+        if parent is not None and number <= parent.step:
+            more["s:recordedIn"] = parent.session  # this session grew from that one after it
         activity = self._add(
             "activity",
             f"step/{number}",
-            {**times, "prov:label": f"step {number}", "s:outcome": str(step.outcome)},
+            {**times, "prov:label": f"step {number}", "s:outcome": str(step.outcome), **more},
         )
         code = self._add(
             "entity",

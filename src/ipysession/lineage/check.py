@@ -30,7 +30,7 @@ class Problem:
             case "missing step":
                 return f"a missing step: {way}, which the log does not hold"
             case _:
-                return f"step {self.path[0]} depends on itself"
+                return f"a step that depends on itself: {way}"
 
 
 def edge_problems(

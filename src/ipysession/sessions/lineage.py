@@ -91,8 +91,8 @@ class LineageVerbs(Finding):
             raise InvalidRequest(message)
         session = self.read(reference).session
         document = graph_document(session, names)
-        problems = [str(problem) for problem in Graph.of(session).problems]
-        data = {**document, "problems": problems}
+        found = Graph.of(session)
+        data = {**document, "problems": [str(problem) for problem in found.problems]}
         if form == "json":
             return Report(data, text=to_json(data))
         if form is not None:
@@ -115,7 +115,7 @@ class LineageVerbs(Finding):
         left_out = len(steps) - len(rows)
         hint = f"{counted(left_out, 'earlier step')} not shown" if left_out > 0 else ""
         drawn = DRAWINGS["svg"]({**document, "steps": steps[-_MOST_DRAWN:]})
-        return Report(data, headline, (table,), text="\n".join(problems), hint=hint, picture=drawn)
+        return Report(data, headline, (table,), text=_told(found), hint=hint, picture=drawn)
 
 
 def _known(graph: Graph, name: str) -> str:

@@ -30,6 +30,7 @@ from benchmarks.exporting.speed import exporting
 from benchmarks.figures import Section
 from benchmarks.lineage.comparing import lineage
 from benchmarks.panel import panel
+from benchmarks.working.measuring import working
 from benchmarks.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _MEASUREMENTS = {
     "lineage": _Measurement("Slices of 64 sessions, run again", lineage),
     "export": _Measurement("Exporting a session of 1,000 steps", exporting),
     "resume": _Measurement("Coming back after a kill", resuming.resuming),
+    "work": _Measurement("Two hours of mixed work, killed now and then", working),
 }
 
 

@@ -81,6 +81,55 @@ def test_what_is_too_large_to_look_at_is_one_group_with_all_that_may_share():
     assert frozenset({"n"}) in found
 
 
+def test_what_nothing_else_refers_to_stays_apart_from_what_is_too_large_to_look_at():
+    """A generator would else take the large list along, and neither could be saved."""
+
+    def counting(start, /):
+        while True:
+            yield start
+
+    def reading(held):
+        return lambda: held
+
+    big = [[i] for i in range(30_000)]
+    values = {
+        "big": big,
+        "stream": counting(7),
+        "squares": (i * i for i in range(9)),
+        "table": {"k": [1, {2}]},
+        "reader": reading([3]),
+        "rows": iter(big),
+        "text": "n",
+    }
+    values["held"] = values["reader"]()
+    del big, counting  # the stream holds its function
+    found = {frozenset(group) for group in co_variable_groups(sorted(values), values)}
+    assert frozenset({"big", "rows"}) in found
+    assert {frozenset({name}) for name in ("stream", "squares", "table", "text")} <= found
+    assert frozenset({"held", "reader"}) in found
+
+
+@pytest.mark.parametrize("hidden", ["in a tuple", "in a closure", "in an iterator", "in a view"])
+def test_what_something_unseen_may_refer_to_does_not(hidden):
+    """The proof fails where a single reference is not accounted for."""
+
+    def closed_over(held):
+        return lambda: held
+
+    inner = [1]
+    array = np.arange(9)
+    outside = {
+        "in a tuple": lambda: (inner,),
+        "in a closure": lambda: closed_over(inner),
+        "in an iterator": lambda: iter(inner),
+        "in a view": lambda: array[2:],
+    }[hidden]()
+    big = [[i] for i in range(30_000)]
+    big.append(outside)
+    values = {"big": big, "small": {"k": array if hidden == "in a view" else inner}}
+    assert frozenset({"big", "small"}) in set(co_variable_groups(sorted(values), values))
+
+
 def test_an_object_array_too_large_to_look_at_counts_as_such():
     """Its entries may be shared with anything."""
     entries = [[i] for i in range(30_000)]

@@ -3,7 +3,7 @@
 from ipysession.checkpoint.plan import Action, ReplayPolicy, make_plan
 from ipysession.model import payloads as p
 from ipysession.model.fold import fold
-from ipysession.model.provenance import Environment, FileUse
+from ipysession.model.provenance import Environment, FileUse, Lineage
 from ipysession.model.records import Record
 
 
@@ -26,7 +26,9 @@ class Script:
         self.steps = 0
 
     def step(self, bound=(), reads=(), *, saved=None, skipped=(), unchanged=(), deleted=(), **more):
-        """One step; ``saved`` names are saved with it (default: all that it bound)."""
+        """One step; ``saved`` names are saved with it (default: all that it bound). ``a=b`` are
+        names of one group. ``changed`` makes it a step that was recorded to the letter.
+        """
         self.steps += 1
         number = self.steps
         self.payloads.append(
@@ -39,8 +41,17 @@ class Script:
         )
         if more.get("died"):
             return self
-        if more.get("files"):
-            self.payloads.append(p.StepEffects(step=number, files=more["files"]))
+        changed = more.get("changed")
+        if more.get("files") or changed is not None:
+            lineage = None
+            if changed is not None:
+                lineage = Lineage(
+                    read=dict.fromkeys((*reads, *changed), "code"),
+                    made=dict.fromkeys(bound, "code"),
+                    changed=dict.fromkeys(changed, "value"),
+                )
+            files = more.get("files", [])
+            self.payloads.append(p.StepEffects(step=number, files=files, lineage=lineage))
         self.payloads.append(
             p.StepFinished(
                 step=number,
@@ -50,6 +61,7 @@ class Script:
                 bound=list(bound),
                 reads=list(reads),
                 deleted=list(deleted),
+                exact=changed is not None,
             )
         )
         if saved is None:
@@ -68,7 +80,9 @@ class Script:
                         )
                         for n in saved
                     ],
-                    skipped=[p.SkippedGroup(names=[n], reason="too large") for n in skipped],
+                    skipped=[
+                        p.SkippedGroup(names=n.split("="), reason="too large") for n in skipped
+                    ],
                     unchanged=list(unchanged),
                     deleted=list(deleted),
                 )
@@ -310,3 +324,40 @@ def test_a_slice_needs_what_its_steps_delete():
     script = Script().step(["n"]).step(["other"])
     plan = make_plan(script.step(["gone"], skipped=["gone"], deleted=["n"]).session())
     assert inputs(plan) == {3: [("n", 1)]}
+
+
+def test_what_shares_an_object_with_a_replayed_name_comes_from_the_same_replay():
+    """``some = [rows[3]]``, then ``rows.append(1)``, unsaved: were ``some`` loaded beside the
+    replayed ``rows``, ``some[0] is rows[3]`` would be no more.
+    """
+    script = Script().step(["rows"], changed=())
+    script.step(["some"], ["rows"], saved=["rows=some"], changed=())
+    script.step([], ["rows"], skipped=["rows=some"], changed=["rows"])
+    plan = make_plan(script.session())
+    assert actions(plan) == {"rows": Action.REPLAY, "some": Action.REPLAY}
+    assert {item.replays for item in plan.names} == {(3,)}
+    assert inputs(plan) == {3: [("rows", 2), ("some", 2)]}
+
+
+def test_what_a_new_name_was_made_of_comes_from_the_replay_that_makes_it():
+    """``some = [rows[3]]``, killed before it was saved: ``rows`` is that of the replay."""
+    script = Script().step(["rows"], changed=())
+    script.step(["some"], ["rows"], saved=[], skipped=["rows=some"], changed=())
+    plan = make_plan(script.session())
+    assert {item.name: item.replays for item in plan.names} == {"rows": (2,), "some": (2,)}
+
+
+def test_what_cannot_be_replayed_takes_nothing_along_that_can_be_loaded():
+    """``big = fetch(rows)``: where ``big`` is lost, nothing shares with ``rows``."""
+    wrote = [FileUse(path="/out.csv", action="written")]
+    script = Script().step(["rows"], changed=())
+    script.step(["big"], ["rows"], saved=[], skipped=["big=rows"], files=wrote, changed=())
+    assert actions(make_plan(script.session())) == {"big": Action.GIVE_UP, "rows": Action.LOAD}
+
+
+def test_what_was_saved_after_a_step_that_only_read_it_is_loaded():
+    """It was skipped when it was made, and saved by a later step; the newest one only read it."""
+    script = Script().step(["x"], skipped=["x"], changed=())
+    script.step([], ["x"], saved=["x"], changed=())
+    script.step([], ["x"], skipped=["x"], changed=())
+    assert actions(make_plan(script.session())) == {"x": Action.LOAD}

@@ -14,7 +14,7 @@ from ipysession.lineage import is_internal
 from ipysession.model import Outcome, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ipysession.model import Session, Step
     from ipysession.model.payloads import CheckpointSaved, SavedGroup
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 GroupKey = tuple[int, tuple[str, ...]]
 """Tells a saved group from all others of its session: the step that saved it, and its names."""
+
+_POSITION = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,33 @@ class Course:
     def at(self, name: str, position: int) -> Status | None:
         """Where the value of ``name`` is, as it stood at ``position``; None: there was none."""
         history = self._history.get(name, [])
-        index = bisect_right(history, position, key=itemgetter(0))
+        index = bisect_right(history, position, key=_POSITION)
         return history[index - 1][1] if index else None
+
+    def saved_between(self, name: str, earliest: int, latest: int) -> Status | None:
+        """The newest that was saved of ``name`` from position ``earliest`` to ``latest``."""
+        history = self._history.get(name, [])
+        for position, status in reversed(history[: bisect_right(history, latest, key=_POSITION)]):
+            if position < earliest:
+                break
+            if status is not None and status.group is not None:
+                return status
+        return None
+
+    def unsaved_partners(self, names: Iterable[str], position: int) -> set[str]:
+        """The names that may share an object with one of ``names``, as far as neither can be
+        loaded as it stood at ``position``.
+        """
+        found: set[str] = set()
+        for name in names:
+            status = self.at(name, position)
+            if status is not None and status.group is None:
+                found.update(status.partners)
+        return {name for name in found if self._is_unsaved(name, position)}
+
+    def _is_unsaved(self, name: str, position: int) -> bool:
+        status = self.at(name, position)
+        return status is not None and status.group is None
 
     def names_of(self, status: Status, position: int) -> tuple[str, ...]:
         """The names of the group of ``status`` whose values at ``position`` are those in it."""
@@ -114,12 +141,12 @@ class Course:
 
     def state(self, position: int) -> SavedGroup | None:
         """The random states at ``position``."""
-        index = bisect_right(self._states, position, key=itemgetter(0))
+        index = bisect_right(self._states, position, key=_POSITION)
         return self._states[index - 1][1] if index else None
 
     def cwd(self, position: int) -> str | None:
         """The working directory at ``position``."""
-        index = bisect_right(self._cwds, position, key=itemgetter(0))
+        index = bisect_right(self._cwds, position, key=_POSITION)
         return self._cwds[index - 1][1] if index else None
 
     # -- walking -----------------------------------------------------------------------

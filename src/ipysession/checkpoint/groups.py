@@ -17,6 +17,7 @@ import weakref
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ipysession.checkpoint.isolation import stand_alone
 from ipysession.lineage import identity
 
 if TYPE_CHECKING:
@@ -73,25 +74,35 @@ def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> li
     """Partition ``names`` into groups that may share mutable objects.
 
     Names whose values are plain share nothing; they come as one group each. What could not be
-    looked at may share with anything: one group for all of it.
+    looked at may share with anything: one group for all of it, but for what is proven to be
+    reached by nothing else.
     """
-    groups, unfinished = _partition(names, namespace, _BUDGET)
+    groups, unfinished, items = _partition(names, namespace, _BUDGET)
     if not unfinished:
         return groups
-    merged = {name for group in groups for name in group if not is_plain(namespace[name])}
-    return [frozenset(merged), *(group for group in groups if not group <= merged)]
+    alone = []
+    for group in groups:
+        if not group.isdisjoint(unfinished):
+            continue
+        held = [item for name in group for item in items.pop(name)]
+        if stand_alone(held, namespace):
+            alone.append(group)
+    merged = frozenset(name for group in groups if group not in alone for name in group)
+    return [merged, *alone]
 
 
 def quick_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> list[frozenset[str]] | None:
     """As `co_variable_groups`, or None where more than a few objects would have to be looked at."""
-    groups, unfinished = _partition(names, namespace, _QUICK_BUDGET)
+    groups, unfinished, _ = _partition(names, namespace, _QUICK_BUDGET)
     return None if unfinished else groups
 
 
 def _partition(
     names: Iterable[str], namespace: Mapping[str, Any], budget: int
-) -> tuple[list[frozenset[str]], list[str]]:
-    """The groups, as far as ``budget`` objects tell, and the names not wholly looked at."""
+) -> tuple[list[frozenset[str]], list[str], dict[str, list[Any]]]:
+    """The groups, as far as ``budget`` objects tell, the names not wholly looked at, and the
+    objects that were met first behind each name.
+    """
     parent: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -102,10 +113,12 @@ def _partition(
 
     owner: dict[int, str] = {}
     unfinished: list[str] = []
-    keep_alive: list[Any] = []  # ids are only unique among living objects
-    for name in names:
+    met: dict[str, list[Any]] = {}  # keeps them alive: else an id may come to mean another
+    # What is small comes first: what is large may use the budget up.
+    for name in sorted(names, key=lambda name: rough_size(namespace[name])):
         parent[name] = name
-        todo = [namespace[name]]
+        met[name] = []
+        todo = [] if is_plain(namespace[name]) else [namespace[name]]
         while todo and budget > 0:
             item = todo.pop()
             if item is namespace or is_plain(item):
@@ -117,10 +130,9 @@ def _partition(
             if type(item) in _COUNTED and len(item) > budget:
                 # To list what it holds would take as long as to look at it.
                 todo.append(item)
-                budget = 0
                 break
             owner[identity(item)] = name
-            keep_alive.append(item)
+            met[name].append(item)
             budget -= 1
             todo.extend(_parts(item))
         if todo:
@@ -128,7 +140,7 @@ def _partition(
     members: dict[str, set[str]] = {}
     for name in parent:
         members.setdefault(find(name), set()).add(name)
-    return [frozenset(group) for group in members.values()], unfinished
+    return [frozenset(group) for group in members.values()], unfinished, met
 
 
 def rough_size(value: Any) -> int:

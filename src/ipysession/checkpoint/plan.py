@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ipysession.checkpoint.course import Course
-from ipysession.checkpoint.slices import Load, ReplayStep, Slices
+from ipysession.checkpoint.slices import Load, ReplayStep, Slices, merged
+from ipysession.lineage.graph import Graph
 from ipysession.model import Outcome, tree
 
 if TYPE_CHECKING:
@@ -129,28 +130,26 @@ def make_plan(
     ``broken`` are groups that were found to be unloadable.
     """
     course = Course(session, untrusted, head=head, broken=broken)
-    return _Planner(course, Slices(course, head), replay, unproven).plan(
+    return _Planner(course, Graph.of(session, head), replay, unproven).plan(
         tree.head(session) if head is None else head, trusted=not untrusted
     )
 
 
 class _Planner:
     def __init__(
-        self, course: Course, slices: Slices, policy: ReplayPolicy, unproven: Collection[int]
+        self, course: Course, graph: Graph, policy: ReplayPolicy, unproven: Collection[int]
     ) -> None:
         self._course = course
         self._session = course.session
-        self._slices = slices
+        self._slices = Slices(course, graph)
+        self._apart = Slices(course, graph, together=False)
         self._policy = policy
         self._unproven = unproven
         self._blocked: dict[int, Blocked] = {}
 
     def plan(self, head: int | None, *, trusted: bool) -> Plan:
         """The whole plan."""
-        names = tuple(self._for_name(name) for name in sorted(self._course.latest))
-        loads = self._slices.loads(
-            [item.name for item in names if item.action is Action.LOAD], self._course.end
-        )
+        names, loads = self._for_names()
         wanted = {number for item in names for number in item.replays}
         steps = tuple(
             self._slices.step(number)
@@ -158,7 +157,7 @@ class _Planner:
         )
         return Plan(
             names=names,
-            loads=tuple(loads),
+            loads=loads,
             steps=steps,
             blocked=tuple(self._blocked[number] for number in sorted(self._blocked)),
             seconds=sum(self._session.step(step.number).duration or 0.0 for step in steps),
@@ -173,16 +172,38 @@ class _Planner:
             course=self._course,
         )
 
-    def _for_name(self, name: str) -> NamePlan:
-        source = self._slices.source(name, self._course.end)
+    def _for_names(self) -> tuple[tuple[NamePlan, ...], tuple[Load, ...]]:
+        """Names that share an object come from one replay. Where that cannot be made, what they
+        would have shared it with is lost, and each is planned by itself.
+        """
+        found: list[NamePlan] = []
+        to_load: dict[Slices, list[str]] = {self._slices: [], self._apart: []}
+        for name in sorted(self._course.latest):
+            slices = self._slices
+            planned = self._for_name(name, slices)
+            if planned.action is Action.GIVE_UP:
+                slices = self._apart
+                planned = self._for_name(name, slices)
+            if planned.action is Action.LOAD:
+                to_load[slices].append(name)
+            found.append(planned)
+        loads = [
+            load
+            for slices, names in to_load.items()
+            for load in slices.loads(names, self._course.end)
+        ]
+        return tuple(found), merged(loads)
+
+    def _for_name(self, name: str, slices: Slices) -> NamePlan:
+        source = slices.source(name, self._course.end)
         status = self._course.latest[name]
         if source is None or isinstance(source, int) or source.group is None:
             until = source if isinstance(source, int) else status.step
-            steps = self._slices.slice(name, self._course.end)
+            steps = slices.slice(name, self._course.end)
             return self._for_replay(name, until, status.reason, steps)
         kind, size = source.group.types.get(name, ""), source.group.size
         if size / _LOAD_SPEED > _LONG_LOAD and len(source.group.names) == 1:
-            steps = self._slices.slice(name, self._course.end, anew=True)
+            steps = slices.slice(name, self._course.end, anew=True)
             if self._is_cheap_and_safe(steps, size / _LOAD_SPEED / _CHEAPER):
                 why = "to make it again is quicker than to load it"
                 return NamePlan(name, Action.REPLAY, source.step, kind, size, why, tuple(steps))

@@ -4,7 +4,7 @@ where a value can be loaded as it stood before a step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ipysession.lineage import is_internal
@@ -43,11 +43,16 @@ class ReplayStep:
 
 
 class Slices:
-    """Finds slices along one branch."""
+    """Finds slices along one branch.
 
-    def __init__(self, course: Course, head: int | None = None) -> None:
+    ``together``: what shares an object with a name that a step made or changed counts as made
+    by it, too, where none of them was saved after it. So they come from one replay, as one object.
+    """
+
+    def __init__(self, course: Course, graph: Graph, *, together: bool = True) -> None:
         self._course = course
-        self._graph = Graph.of(course.session, head)
+        self._graph = graph
+        self._together = together
         self._writers: dict[str, list[int]] = {}
         for number in course.position:
             for name in self._made(number):
@@ -64,8 +69,7 @@ class Slices:
             written = self._course.position[number]
             if written <= position:
                 # What only read it since left it as it was, whether it was saved again or not.
-                before = self._course.at(name, written)
-                return before if before is not None and before.group is not None else number
+                return self._course.saved_between(name, written, position) or number
         return status.step if status.step in self._course.position else None
 
     def slice(self, name: str, position: int, *, anew: bool = False) -> tuple[int, ...]:
@@ -105,33 +109,42 @@ class Slices:
         """The groups that ``names`` can be loaded from as they stood at ``position``, oldest
         first, each with all of its names that it still holds the values of.
         """
-        found: dict[GroupKey, Load] = {}
+        found: list[Load] = []
         for name in names:
             status = self.source(name, position)
             if status is None or isinstance(status, int):
                 continue
             if status.group is not None and status.key is not None:
                 wanted = {name, *self._course.names_of(status, position)}
-                known = found.get(status.key)
-                if known is not None:
-                    wanted.update(known.wanted)
-                found[status.key] = Load(
-                    status.step, status.group, tuple(sorted(wanted)), status.key
-                )
-        return sorted(found.values(), key=lambda load: load.key)
+                found.append(Load(status.step, status.group, tuple(wanted), status.key))
+        return list(merged(found))
 
     def _needed(self, number: int) -> set[str]:
         """The names that a step needs to be there."""
         if number not in self._graph:
             return set()
         facts = self._graph.facts(number)
-        return _names((*facts.read, *facts.changed))
+        before = self._course.position[number] - 1
+        shared = {name for name in self._sharing(number) if self._course.at(name, before)}
+        return _names((*facts.read, *facts.changed)) | shared
 
     def _made(self, number: int) -> set[str]:
+        return self._made_alone(number) | self._sharing(number)
+
+    def _made_alone(self, number: int) -> set[str]:
         if number not in self._graph:
             return set()
         facts = self._graph.facts(number)
         return _names((*facts.made, *facts.changed))
+
+    def _sharing(self, number: int) -> set[str]:
+        """The names that may share an object with what a step made or changed, and that cannot
+        be loaded as they stood after it.
+        """
+        if not self._together:
+            return set()
+        made = self._made_alone(number)
+        return self._course.unsaved_partners(made, self._course.position[number]) - made
 
     def _hidden(self, number: int) -> list[int]:
         """The steps that set what no name holds, and that the step asked."""
@@ -141,6 +154,16 @@ class Slices:
             if kinds and edge.before in self._course.position:
                 found.append(edge.before)
         return found
+
+
+def merged(loads: Iterable[Load]) -> tuple[Load, ...]:
+    """Each group once, with all that is wanted of it, oldest first."""
+    found: dict[GroupKey, Load] = {}
+    for load in loads:
+        known = found.get(load.key)
+        wanted = {*load.wanted, *(() if known is None else known.wanted)}
+        found[load.key] = replace(load, wanted=tuple(sorted(wanted)))
+    return tuple(sorted(found.values(), key=lambda load: load.key))
 
 
 def _names(things: Iterable[str]) -> set[str]:

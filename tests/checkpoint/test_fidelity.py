@@ -224,6 +224,11 @@ NOTEBOOK = [
         "isinstance(x, P)",
     ),
     (
+        "nested class",
+        "class A:\n    class B:\n        pass\nx = [A.B(), A]",
+        "type(x[0]) is A.B, A.B.__qualname__, A.B.__module__",
+    ),
+    (
         "dataclass",
         "from dataclasses import dataclass, field\n@dataclass(order=True)\nclass A:\n    v: int = 1\n    w: list = field(default_factory=list)\nx = A(2)",
         "repr(x), x < A(3), x == A(2)",

@@ -246,3 +246,22 @@ def test_values_saved_in_idle_time_load(world):
     until(lambda: records)
     blobs = saver._checkpointer.pieces.blobs
     assert load_group(records[0].groups[0], blobs, {}) == {"y": namespace["y"]}
+
+
+def test_what_cannot_be_pickled_takes_nothing_along_that_it_shares_nothing_with(world):
+    """They were one group, because the list is too large for a quick look."""
+    namespace, saver, records = world
+    token = [1]  # somebody else holds it: nothing proves that the list does not
+    namespace["big"] = [[i] for i in range(30_000)]
+    namespace["stuck"] = [token, (i for i in range(3))]
+    namespace["rows"] = [namespace["big"][7], (i for i in range(3))]
+    saver.cell_begins()
+    saver.step_saved(1, {"big", "stuck", "x"}, ["big", "stuck", "x"])
+    saver.cell_ended()
+    until(lambda: len(saved(records)) == 2)
+    assert sorted(saved(records)) == [(1, ["big"]), (1, ["x"])]
+    saver.cell_begins()
+    saver.step_saved(2, {"big", "rows"}, ["big", "rows"])
+    saver.cell_ended()
+    until(lambda: records[-1].step == 2)
+    assert [skipped.names for skipped in records[-1].skipped] == [["big", "rows"]]

@@ -21,10 +21,17 @@ from ipysession.checkpoint.isolation import stand_alone
 from ipysession.lineage import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _BUDGET = 20_000
 """Objects that are looked at per step; past that, what is left counts as one group."""
+
+_THOROUGH_BUDGET = 1_000_000
+"""The same where it matters that things are told apart: one of them cannot be saved. Takes some
+150 bytes for each object while it lasts."""
+
+_GATE_EVERY = 1_000
+"""Objects between two looks at the gate."""
 
 _QUICK_BUDGET = 500
 """The same in a cell's own time: half a millisecond at most."""
@@ -70,14 +77,21 @@ def _is_plain_for_libraries(value: Any) -> bool:
     return False
 
 
-def co_variable_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> list[frozenset[str]]:
+def co_variable_groups(
+    names: Iterable[str],
+    namespace: Mapping[str, Any],
+    *,
+    gate: Callable[[], None] | None = None,
+) -> list[frozenset[str]]:
     """Partition ``names`` into groups that may share mutable objects.
 
     Names whose values are plain share nothing; they come as one group each. What could not be
     looked at may share with anything: one group for all of it, but for what is proven to be
-    reached by nothing else.
+    reached by nothing else. With a ``gate``, which is passed now and then and may raise, the look
+    is a thorough one, which takes about a second for a million objects.
     """
-    groups, unfinished, items = _partition(names, namespace, _BUDGET)
+    budget = _BUDGET if gate is None else _THOROUGH_BUDGET
+    groups, unfinished, items = _partition(names, namespace, budget, gate)
     if not unfinished:
         return groups
     alone = []
@@ -98,7 +112,10 @@ def quick_groups(names: Iterable[str], namespace: Mapping[str, Any]) -> list[fro
 
 
 def _partition(
-    names: Iterable[str], namespace: Mapping[str, Any], budget: int
+    names: Iterable[str],
+    namespace: Mapping[str, Any],
+    budget: int,
+    gate: Callable[[], None] | None = None,
 ) -> tuple[list[frozenset[str]], list[str], dict[str, list[Any]]]:
     """The groups, as far as ``budget`` objects tell, the names not wholly looked at, and the
     objects that were met first behind each name.
@@ -121,7 +138,7 @@ def _partition(
         todo = [] if is_plain(namespace[name]) else [namespace[name]]
         while todo and budget > 0:
             item = todo.pop()
-            if item is namespace or is_plain(item):
+            if item is namespace or is_plain(item) or _is_kernels(item):
                 continue
             first = owner.get(identity(item))
             if first is not None:
@@ -134,6 +151,8 @@ def _partition(
             owner[identity(item)] = name
             met[name].append(item)
             budget -= 1
+            if gate is not None and budget % _GATE_EVERY == 0:
+                gate()
             todo.extend(_parts(item))
         if todo:
             unfinished.append(name)
@@ -141,6 +160,16 @@ def _partition(
     for name in parent:
         members.setdefault(find(name), set()).add(name)
     return [frozenset(group) for group in members.values()], unfinished, met
+
+
+def _is_kernels(item: Any) -> bool:
+    """Is it a part of the kernel itself? A thread of the user's holds its stderr, and through
+    that all there is.
+    """
+    return type(item).__module__.startswith(_KERNELS)
+
+
+_KERNELS = ("ipykernel.", "IPython.terminal.", "zmq.", "tornado.")
 
 
 def rough_size(value: Any) -> int:

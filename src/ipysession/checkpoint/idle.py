@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ipysession.checkpoint.groups import co_variable_groups, needs_kernel_thread, rough_size
@@ -60,6 +60,8 @@ class _Waiting:
     bound: frozenset[str]
     """The names that the step bound."""
     is_group: bool = False
+    looked_closer: bool = False
+    """It was told apart as well as can be."""
     again: int = 0
     """How often it could not be saved because something changed it meanwhile."""
 
@@ -282,6 +284,10 @@ class IdleSaver:
                 self._split(group, waiting, gate)
                 return
             told, packed = self._save(group, waiting, gate)
+            if told.skipped and len(group) > 1 and not waiting.looked_closer:
+                # One of them cannot be pickled. Does it share anything with the others?
+                self._split(group, waiting, gate, closer=True)
+                return
             if not in_line:
                 self._make_durable(told, gate)
             self._record(group, waiting, told, packed)
@@ -311,10 +317,17 @@ class IdleSaver:
             raise BudgetExceededError(message)
         return told, packed
 
-    def _split(self, group: frozenset[str], waiting: _Waiting, gate: Callable[[], None]) -> None:
+    def _split(
+        self,
+        group: frozenset[str],
+        waiting: _Waiting,
+        gate: Callable[[], None],
+        *,
+        closer: bool = False,
+    ) -> None:
         gate()
         names = [name for name in sorted(group) if name in self._namespace]
-        found = co_variable_groups(names, self._namespace)
+        found = co_variable_groups(names, self._namespace, gate=gate if closer else None)
         gate()
         with self._state:
             if self._waiting.get(group) is not waiting or self._give_up:
@@ -322,7 +335,9 @@ class IdleSaver:
             del self._waiting[group]
             for part in found:
                 bound = waiting.bound & part
-                self._waiting[part] = _Waiting(waiting.step, bound, is_group=True)
+                self._waiting[part] = _Waiting(
+                    waiting.step, bound, is_group=True, looked_closer=closer
+                )
             self._checkpointer.regroup(found)
 
     def _make_durable(self, told: Told, gate: Callable[[], None]) -> None:
@@ -367,9 +382,7 @@ class IdleSaver:
     def _put_back(self, group: frozenset[str], waiting: _Waiting) -> None:
         with self._state:
             if self._waiting.get(group) is waiting:
-                self._waiting[group] = _Waiting(
-                    waiting.step, waiting.bound, waiting.is_group, waiting.again + 1
-                )
+                self._waiting[group] = replace(waiting, again=waiting.again + 1)
 
     # -- trials --------------------------------------------------------------------------
 

@@ -75,6 +75,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
         reduced = super().reducer_override(obj)
         if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) == 6:
             _whole_classes.add(obj)
+            if obj.__qualname__ != obj.__name__:
+                # It stands in no class's dict, so cloudpickle leaves it out.
+                reduced[2][0]["__qualname__"] = obj.__qualname__
             return (*reduced[:5], _fill_class)
         return reduced
 

@@ -86,6 +86,8 @@ class Pieces:
         self._lock = threading.Lock()
         self._unsynced: set[str] = set()
         self._unlooked = _LOOK_EVERY
+        self.written = 0
+        """Bytes of all that was written."""
         self.memories: dict[tuple[int, int], Any] = {}
         """What `pages` remembers of large object arrays."""
 
@@ -102,6 +104,7 @@ class Pieces:
         digest = xxh3_128(data).digest()
         name, written = self.blobs.put_packed(data)
         with self._lock:
+            self.written += written
             if len(self._names) >= _REMEMBERED:
                 self._names.clear()
             self._names[digest] = name

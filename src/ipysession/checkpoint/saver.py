@@ -96,8 +96,6 @@ class Checkpointer:
         """Names whose newest value is in the log, and the size of their group."""
         self.skipped: dict[str, str] = {}
         """Names whose newest value is not, and why."""
-        self.written = 0
-        """Bytes of blobs written in this run."""
 
     def after_step(
         self,
@@ -173,6 +171,11 @@ class Checkpointer:
             seconds=time.perf_counter() - started,
         )
         return record, told.blobs
+
+    @property
+    def written(self) -> int:
+        """Bytes of blobs written in this run, those of what was given up among them."""
+        return self.pieces.written
 
     def appended(self) -> None:
         """The record of the last `after_step` is in the log. Until then nothing in it counts as
@@ -419,7 +422,6 @@ class Checkpointer:
 
     def count(self, told: Told) -> None:
         """Remember, for `status`, what was told."""
-        self.written += told.written
         for group in told.groups:
             for name in group.names:
                 self.saved_bytes[name] = group.size

@@ -71,6 +71,8 @@ class _Group:
     error: str = ""
     wanted: bool = False
     """A cell waits for it."""
+    loader: int = 0
+    """The thread that loads it."""
 
 
 class _GivenUp(BaseException):
@@ -203,6 +205,18 @@ class Waiting:
 
     # -- bringing ----------------------------------------------------------------------
 
+    def can_bring(self, name: str) -> bool:
+        """Does this name wait, and does this thread not load it just now? (What is loaded may
+        ask for what comes with it.)
+        """
+        with self._changed:
+            group = self._of.get(name)
+            return (
+                group is not None
+                and group.state is not _State.FAILED
+                and not (group.state is _State.LOADING and group.loader == threading.get_ident())
+            )
+
     def bring(self, names: Iterable[str]) -> None:
         """Bring these names (and those of their groups) into the namespace, in this thread.
         What cannot be loaded is in `failed` afterwards.
@@ -243,6 +257,7 @@ class Waiting:
     def _fetch(self, group: _Group, gate: Callable[[], None]) -> None:
         """Unpickle a group; its state says how that went."""
         state, error = _State.LOADED, ""
+        group.loader = threading.get_ident()
         try:
             group.values = self._load(group.load, group.codes, gate)
         except Exception as failure:  # noqa: BLE001 - unpickling runs code that may raise anything

@@ -1,11 +1,13 @@
 """While values wait in the store: IPython's events and questions, so that no one meets a gap.
 
 Before a cell runs, what it can reach is brought; completion, inspection and expressions bring
-what they ask for. All hooks are taken away again when nothing waits any more.
+what they ask for, and so do those who ask the module ``__main__`` (pickle, for a class). All
+hooks are taken away again when nothing waits any more.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 _LOOKED_INTO = re.compile(r"([^\W\d]\w*)\s*[.\[(]")
 """A name whose attributes, items or parameters are asked for."""
+
+_MAIN_HOOK = "__getattr__"
+"""What Python calls for an attribute that a module does not have. (Globals that code does not
+find are not asked for there.)"""
 
 _ASKING = ("object_inspect", "object_inspect_mime", "user_expressions")
 """Methods of the shell that look names up outside of cells. IPython has no event for them."""
@@ -90,6 +96,7 @@ class Arrivals:
         self._shell.input_transformers_cleanup.insert(0, self.lines_typed)
         for name in _ASKING:
             vars(self._shell)[name] = self._bringing(getattr(self._shell, name))
+        self._shell.user_ns.setdefault(_MAIN_HOOK, self.attribute_of_main)
 
     def _unhook(self) -> None:
         if not self._hooked:
@@ -106,6 +113,11 @@ class Arrivals:
             self._shell.input_transformers_cleanup.remove(self.lines_typed)
         for name in _ASKING:
             vars(self._shell).pop(name, None)
+        self._leave_main()
+
+    def _leave_main(self) -> None:
+        if self._shell.user_ns.get(_MAIN_HOOK) == self.attribute_of_main:
+            del self._shell.user_ns[_MAIN_HOOK]
 
     def pre_execute(self) -> None:
         """A cell is about to run, perhaps a silent one, of which there is no other event."""
@@ -122,6 +134,29 @@ class Arrivals:
             )
         except Exception:  # noqa: BLE001 - a fault of ours must not keep the cell from running
             self._recorder.notices.internal_error()
+        if not waiting.anything:
+            self._leave_main()
+
+    def attribute_of_main(self, name: str) -> Any:
+        """Somebody asks the module ``__main__`` for something that it does not have: a pickle for
+        a class, a thread for a value. May be called in any thread, also while a cell runs.
+        """
+        waiting = self._waiting
+        namespace = self._shell.user_ns
+        why = ""
+        # In a process that was forked off, nothing arrives any more.
+        if waiting is not None and os.getpid() == self._recorder.process:
+            if waiting.can_bring(name):
+                came = set(waiting.names)
+                waiting.bring([name])
+                came.difference_update(waiting.names)
+                self._recorder.names_came(came)
+            if name in namespace:
+                return namespace[name]
+            if name in waiting.failed:
+                why = f" ({_told(name, waiting.failed[name])})"
+        message = f"module '__main__' has no attribute {name!r}{why}"
+        raise AttributeError(message, name=name, obj=self._shell.user_module)
 
     def _bring_for(self, waiting: Waiting, info: Any) -> None:
         python = cells.transformed_source(self._shell, info)
@@ -137,10 +172,7 @@ class Arrivals:
     def _bring_text(self, waiting: Waiting, python: str) -> None:
         missing = waiting.bring_for(python)
         for name, why in missing.items():
-            self._recorder.notices.tell_at_end(
-                f"ipysession: {name} could not be loaded ({why}), so this cell does not have it. "
-                f"Make it again from its steps: %session restore {name}"
-            )
+            self._recorder.notices.tell_at_end(f"ipysession: {_told(name, why)}")
 
     def lines_typed(self, lines: list[str]) -> list[str]:
         """IPython takes a line that begins with the name of a magic (``alias``, ``time``) for a
@@ -185,3 +217,10 @@ class Arrivals:
             return method(what, *args, **kwargs)
 
         return asked
+
+
+def _told(name: str, why: str) -> str:
+    return (
+        f"{name} could not be loaded ({why}), so this cell does not have it. "
+        f"Make it again from its steps: %session restore {name}"
+    )

@@ -30,28 +30,45 @@ def transformed_source(shell: Any, info: Any) -> str | None:
 
 def is_about_sessions(python: str | None) -> bool:
     """Does a cell consist of nothing but ``%session …`` and loading this extension?"""
+    magics = _line_magics(python)
+    return bool(magics) and all(
+        name == "session" or (name in _OWN_EXTENSION_MAGICS and line.strip() == "ipysession")
+        for name, line in magics
+    )
+
+
+def only_asks(python: str | None) -> bool:
+    """Does a cell only ask how the session stands, so that it changes no variable?"""
+    magics = _line_magics(python)
+    return bool(magics) and all(
+        name == "session" and line.split()[:1] in _ASKING for name, line in magics
+    )
+
+
+_ASKING = (["status"], ["list"], ["show"], ["variables"], ["storage"], ["where"], ["tree"])
+"""What ``%session`` tells without a look at a variable of the kernel."""
+
+
+def _line_magics(python: str | None) -> list[tuple[str, str]]:
+    """The name and the line of each magic in a cell that consists of nothing else."""
     if not python or "session" not in python:
-        return False
+        return []
     try:
-        body = ast.parse(python).body
+        found = [_line_magic(node) for node in ast.parse(python).body]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return bool(body) and all(_is_session_magic(node) for node in body)
+        return []
+    magics = [magic for magic in found if magic is not None]
+    return magics if len(magics) == len(found) else []
 
 
-def _is_session_magic(node: ast.stmt) -> bool:
+def _line_magic(node: ast.stmt) -> tuple[str, str] | None:
     if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
-        return False
+        return None
     call = node.value
     if not (isinstance(call.func, ast.Attribute) and call.func.attr == "run_line_magic"):
-        return False
-    words = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
-    if len(words) != 2:
-        return False
-    name, line = words
-    if name == "session":
-        return True
-    return name in _OWN_EXTENSION_MAGICS and str(line).strip() == "ipysession"
+        return None
+    words = [str(arg.value) for arg in call.args if isinstance(arg, ast.Constant)]
+    return (words[0], words[1]) if len(words) == 2 else None
 
 
 def enclosing_cells() -> list[FrameType]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ipysession.lineage import identity, is_internal, is_output
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class NamespaceWatch:
@@ -42,6 +42,12 @@ class NamespaceWatch:
         """A cell begins: what changed since the last one ended is not its doing. Returns that."""
         bound, deleted = self.end()
         return bound | deleted
+
+    def came(self, names: Iterable[str]) -> None:
+        """These names came while a cell ran, and are not its doing."""
+        for name in names:
+            if name in self._namespace and not is_internal(name):
+                self._identities[name] = identity(self._namespace[name])
 
     def end(self) -> tuple[set[str], set[str]]:
         """A cell ended: the names that it bound, and those that it deleted."""

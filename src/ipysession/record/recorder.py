@@ -27,7 +27,7 @@ from ipysession.record.notices import fenced
 from ipysession.record.steps import Changes, OpenStep, effects_record, end_record, start_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import FrameType
 
     from ipysession.model import Step
@@ -45,6 +45,8 @@ class Recorder(SessionKeeper):
         super().__init__(shell, store, settings)
         self.next_execution_count: int | None = None
         self._running: dict[int, list[OpenStep | None]] = {}
+        self._came_meanwhile: set[str] = set()
+        """Names that arrived while a cell ran."""
         self._detached = True
         self._effects = EffectsWatch(ignored=self._ignored_folders())
         self._packages = PackageWatch()
@@ -93,6 +95,12 @@ class Recorder(SessionKeeper):
 
     # -- the cell's life ---------------------------------------------------------------
 
+    def names_came(self, names: Collection[str]) -> None:
+        """Values arrived in the namespace, perhaps while a cell runs: none of its doing."""
+        if self._running:
+            self._names.came(names)
+            self._came_meanwhile.update(names)
+
     @fenced
     def pre_run_cell(self, info: Any) -> None:
         """IPython is about to run a cell."""
@@ -122,6 +130,8 @@ class Recorder(SessionKeeper):
 
     def _reach(self, python: str | None) -> frozenset[str] | None:
         """The names that a cell may change, None for all: asked where values are being saved."""
+        if cells.only_asks(python):
+            return frozenset()
         if python is None or cells.is_about_sessions(python):
             return None
         names = cell_names(python)
@@ -139,7 +149,8 @@ class Recorder(SessionKeeper):
         self._outbox.expect(step)
         # From here on the cell is recorded; what fails below costs a detail, not the step.
         guarded = self.notices.guarded
-        came = guarded(self._names.begin, set[str]()) or ()
+        came = (guarded(self._names.begin, set[str]()) or set()) | self._came_meanwhile
+        self._came_meanwhile = set()
         step.before = self._names.names
         guarded(lambda: self._lineage.begin(step.python or "", step.before, came))
         guarded(self._tap.begin)

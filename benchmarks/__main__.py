@@ -29,6 +29,7 @@ from benchmarks.checkpoints.comparing import checkpoints
 from benchmarks.exporting.speed import exporting
 from benchmarks.figures import Section
 from benchmarks.lineage.comparing import lineage
+from benchmarks.lineage.graph import graphs
 from benchmarks.panel import panel
 from benchmarks.working.measuring import working
 from benchmarks.workplace import Workplace
@@ -58,6 +59,7 @@ _MEASUREMENTS = {
     "values": _Measurement("Saving values", values.values),
     "checkpoints": _Measurement("Checkpoints beside other tools", checkpoints),
     "lineage": _Measurement("Slices of 64 sessions, run again", lineage),
+    "graph": _Measurement("The graph of 100,000 steps", graphs),
     "export": _Measurement("Exporting a session of 1,000 steps", exporting),
     "resume": _Measurement("Coming back after a kill", resuming.resuming),
     "work": _Measurement("Two hours of mixed work, killed now and then", working),

@@ -24,7 +24,7 @@ def checkpointer(tmp_path):
     return Checkpointer(Blobs(tmp_path / "blobs"), Limits(seconds=1.0))
 
 
-def save(checkpointer, namespace, *bound, reachable=(), deleted=(), inert=False):
+def save(checkpointer, namespace, *bound, reachable=(), deleted=(), still=False):
     """The record of a step that did this to names."""
     record, _ = checkpointer.after_step(
         1,
@@ -33,22 +33,24 @@ def save(checkpointer, namespace, *bound, reachable=(), deleted=(), inert=False)
         reachable=reachable,
         deleted=deleted,
         execution_count=1,
-        inert=inert,
+        still=still,
     )
     return record
 
 
-def test_a_step_that_ran_no_code_of_others_is_not_asked_for_random_states(checkpointer, namespace):
-    """But once they are saved, and by the next step that may have drawn."""
-    first = save(checkpointer, namespace, "word", inert=True)
+def test_a_step_that_left_them_as_they_were_is_not_asked_for_random_states(checkpointer, namespace):
+    """The recorder has compared them. But once they are saved, and after the next step."""
+    first = save(checkpointer, namespace, "word", still=True)
     checkpointer.appended()
     random.random()
-    quiet = save(checkpointer, namespace, "word", inert=True)
+    quiet = save(checkpointer, namespace, "word", still=True)
     checkpointer.appended()
     asked = save(checkpointer, namespace, "word")
     assert first.state is not None
     assert quiet.state is None
     assert asked.state is not None
+    owed = save(checkpointer, namespace, "word", still=True)  # `asked` did not reach the log
+    assert owed.state is not None
 
 
 def test_what_a_step_bound_is_saved(checkpointer, namespace):

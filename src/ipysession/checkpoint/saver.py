@@ -80,6 +80,7 @@ class Checkpointer:
         self._fresh: list[Packed] = []
         self._step = 0
         self._state = self._new_state = _State({}, None)
+        self._state_is_owed = False
         self._seconds: dict[str, float] = {}
         """How long each name's group took the last time."""
         self.proven: weakref.WeakSet[type] = weakref.WeakSet()
@@ -106,12 +107,12 @@ class Checkpointer:
         reachable: Collection[str],
         deleted: Collection[str],
         execution_count: int | None,
-        inert: bool = False,
+        still: bool = False,
     ) -> tuple[CheckpointSaved | None, list[str]]:
         """Save what the step bound or may have changed, as far as it is small. Returns the record
         to append, or None where there is nothing to say, and the blobs that must become durable
-        with it. An ``inert`` step has not changed what no variable holds. Call `appended` when
-        the record is in the log.
+        with it. A step that is ``still`` has not changed what no variable holds. Call `appended`
+        when the record is in the log.
         """
         started = time.perf_counter()
         self._fresh.clear()
@@ -150,10 +151,11 @@ class Checkpointer:
             told.skipped.append(SkippedGroup(names=sorted(left_over), reason=WAITS))
         self.touched, self.left_over = candidates.union(deleted), sorted(left_over)
         state, self._new_state = None, self._state
-        if not (inert and self._state.random):
+        if self._state_is_owed or not (still and self._state.random):
             random, state = self._random_states(namespace, told)
             self._new_state = _State(random, hidden.working_directory())
         moved = self._new_state.cwd != self._state.cwd
+        self._state_is_owed = moved or state is not None
         self.count(told)
         if not (told.groups or told.unchanged or told.skipped or deleted or state or moved):
             return None, []
@@ -184,7 +186,7 @@ class Checkpointer:
         for packed in self._fresh:
             self.is_saved(packed, self._step)
         self._fresh.clear()
-        self._state = self._new_state
+        self._state, self._state_is_owed = self._new_state, False
 
     def is_saved(self, packed: Packed, step: int) -> None:
         """The record that names this group is in the log, for this step."""

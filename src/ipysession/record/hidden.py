@@ -40,6 +40,8 @@ class Look:
     deadline: float
     imported: list[str] = field(default_factory=list)
     """Modules that were not there before."""
+    still: bool = True
+    """Of what is compared, nothing differs from what it was when the last step had ended."""
     changed: dict[str, str] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
     read: dict[str, str] = field(default_factory=dict)
@@ -117,6 +119,8 @@ class HiddenWatch:
         for name, probe, _ in STATES:
             now = probe()
             before = self._known[name]
+            if now != before:
+                look.still = False
             for key in differences(before, now):
                 thing = of_kind(name, key)
                 # What a library sets while it is imported, it sets in a fresh kernel as well.
@@ -147,6 +151,8 @@ class HiddenWatch:
                     look.made[thing] = "hidden"
                 else:
                     look.read[thing] = look.changed[thing] = "hidden"
+            if self._known.get(thing) != state:
+                look.still = False
             self._known[thing] = state
 
     # -- what effects tell -------------------------------------------------------------

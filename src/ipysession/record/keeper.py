@@ -332,7 +332,7 @@ class SessionKeeper:
             reachable=changes.reachable,
             deleted=changes.deleted,
             execution_count=execution_count,
-            inert=changes.inert,
+            still=changes.still,
         )
         if record is not None:
             writer.append(record, blobs=blobs)

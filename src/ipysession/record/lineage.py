@@ -46,6 +46,8 @@ class StepLineage:
     """None where the others say it all."""
     inert: bool = False
     """It ran no code but its own, and that only made values of Python's own."""
+    still: bool = False
+    """It has not changed what no variable holds."""
 
 
 @dataclass(slots=True)
@@ -203,14 +205,14 @@ class LineageWatch:
         self._files.end(look, step.began)
         plain = dict.fromkeys(sorted(made | deleted), "code")
         reads = frozenset(name for name in read if name in step.before)
+        inert = look.is_inert and not (step.beside or cell.magics) and self._are_atoms(found.names)
         result = StepLineage(
             frozenset(made | bound),
             frozenset(deleted),
             reads,
             frozenset(name for name in (*found.touched, *map(_root, changed)) if name in users),
-            inert=not (step.beside or cell.magics)
-            and look.is_inert
-            and self._are_atoms(found.names),
+            inert=inert,
+            still=inert or (not (step.beside or look.is_inert) and look.still),
         )
         hidden = look.read or look.made or look.changed
         if changed or hidden or set(read) != reads or set(read.values()) - {"code"}:

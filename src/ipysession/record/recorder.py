@@ -275,6 +275,7 @@ class Recorder(SessionKeeper):
             found.lineage,
             exact=True,
             inert=found.inert,
+            still=found.still and (step.seen is None or step.seen.cwd is None),
         )
 
     def _by_code(self, step: OpenStep, bound: set[str], deleted: set[str]) -> Changes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import sys
 import warnings
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from ipysession.lineage.identity import identity
@@ -25,7 +24,10 @@ def differences(before: Any, now: Any) -> Iterator[str]:
         return
     if isinstance(before, dict) and isinstance(now, dict) and len(before) < 500:
         for key in {**before, **now}:
-            if key not in before or key not in now or before[key] != now[key]:
+            old, new = before.get(key), now.get(key)
+            if isinstance(old, dict) and isinstance(new, dict):
+                yield from (f"{key}.{inner}" for inner in differences(old, new))
+            elif key not in before or key not in now or old != new:
                 yield str(key)
     else:
         yield ""
@@ -34,15 +36,11 @@ def differences(before: Any, now: Any) -> Iterator[str]:
 def _pandas_options() -> Any:
     module: Any = sys.modules.get("pandas._config.config")
     found = getattr(module, "_global_config", None)
-    return None if found is None else dict(_flat(deepcopy(found), ""))
+    return None if found is None else _nested(found)
 
 
-def _flat(options: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in options.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+def _nested(options: dict[str, Any]) -> dict[str, Any]:
+    return {n: _nested(v) if type(v) is dict else v for n, v in options.items()}
 
 
 def _numpy_options() -> Any:
@@ -108,7 +106,11 @@ def _builtins() -> Any:
 
     # What IPython puts there; a kernel gives each cell an input of its own.
     shells = {"_", "__IPYTHON__", "get_ipython", "display", "exit", "quit", "input"}
-    return {n: identity(v) for n, v in vars(builtins).items() if n not in shells}
+    held = vars(builtins)
+    found = dict(zip(held, map(identity, held.values()), strict=True))
+    for name in shells:
+        found.pop(name, None)
+    return found
 
 
 def _python_paths() -> Any:

@@ -29,8 +29,10 @@ class Changes(NamedTuple):
     exact: bool = False
     """These say all that there is to say."""
     inert: bool = False
-    """It ran no code but its own, and that only made values of Python's own: no hidden state has
-    changed, and saving what it made cannot crash."""
+    """It ran no code but its own, and that only made values of Python's own, so that saving them
+    cannot crash."""
+    still: bool = False
+    """It has not changed what no variable holds: random states, settings, the folder."""
 
 
 @dataclass(slots=True)

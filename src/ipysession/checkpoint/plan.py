@@ -107,6 +107,8 @@ class Plan:
     trusted: bool
     """False where values were left alone because the log cannot be verified."""
     course: Course
+    things: tuple[str, ...]
+    """All that the steps on the way wrote, hidden things and files among it."""
 
     @property
     def replays(self) -> tuple[int, ...]:
@@ -170,6 +172,7 @@ class _Planner:
             saved_step=self._course.saved_step,
             trusted=trusted,
             course=self._course,
+            things=self._slices.things,
         )
 
     def _for_names(self) -> tuple[tuple[NamePlan, ...], tuple[Load, ...]]:

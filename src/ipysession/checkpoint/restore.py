@@ -122,7 +122,7 @@ class Restorer:
             errands = self._restore_hidden(states, self.plan.cwd)
         waiting = Waiting(
             self._namespace,
-            later,
+            (load for load in later if not replayer.holds(load)),
             lambda load, codes, gate: load_group(
                 load.group, self._blobs, self._namespace, codes=codes, gate=gate
             ),
@@ -133,7 +133,8 @@ class Restorer:
         self._settle(replayer, waiting, there_before)
         self._lead(waiting, there_before)
         self._recorder.adopt_groups([list(load.wanted) for load in self.plan.loads])
-        self._save_replayed()
+        self._recorder.adopt_things(self.plan.things)
+        self._save_replayed(replayer)
         result.waiting, result.waiting_bytes = waiting, waiting.bytes
         result.seconds = time.perf_counter() - started
         return result
@@ -176,12 +177,11 @@ class Restorer:
         saved = position.get(self.plan.saved_step, 0)
         return any(position.get(number, 0) > saved for number, *_ in self._result.replayed)
 
-    def _save_replayed(self) -> None:
+    def _save_replayed(self, replayer: Replayer) -> None:
         """So that they need not be replayed again, and that what they share stays known."""
         names = [item.name for item in self._result.names if item.how is How.REPLAYED]
         if names:
-            seconds = sum(seconds for _, _, seconds, _ in self._result.replayed)
-            self._recorder.save_replayed(names, seconds)
+            self._recorder.save_replayed(names, replayer.input_names, replayer.seconds)
 
     # -- settling ----------------------------------------------------------------------
 
@@ -190,7 +190,11 @@ class Restorer:
         values: dict[str, Any] = {}
         kept: set[str] = set()
         for load in self.plan.loads:
-            if load.key in self._kept:
+            if replayer.holds(load):
+                # What was replayed shares objects with these, and classes, not with others
+                # that are equal.
+                values.update((name, replayer.inputs[load.key][name]) for name in load.wanted)
+            elif load.key in self._kept:
                 kept.update(load.wanted)
             elif load.key in self._loaded:
                 self._result.bytes += load.group.size

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ipysession.checkpoint.course import Course, GroupKey
     from ipysession.checkpoint.plan import NamePlan
-    from ipysession.checkpoint.slices import ReplayStep
+    from ipysession.checkpoint.slices import Load, ReplayStep
     from ipysession.model.payloads import SavedGroup
     from ipysession.record.recorder import Recorder
 
@@ -62,8 +62,12 @@ class Replayer:
         self._course = course
         self._load = load
         self._held: dict[str, GroupKey] = {}
+        """The names whose values are those that were loaded, and what from."""
         self.values: dict[str, Any] = {}
         """What was made, by name."""
+        self.inputs: dict[GroupKey, dict[str, Any]] = {}
+        """What was loaded for the steps and is as it was loaded, by name: `values` may hold the
+        same objects, and instances of the same classes."""
         self.done: list[tuple[int, Outcome, float, str]] = []
         """Step, outcome, seconds, and what it raised."""
         self.failed: dict[int, str] = {}
@@ -74,6 +78,15 @@ class Replayer:
     def seconds(self) -> float:
         """How long the replays took."""
         return sum(seconds for _, _, seconds, _ in self.done)
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of `inputs`."""
+        return sorted({name for values in self.inputs.values() for name in values})
+
+    def holds(self, load: Load) -> bool:
+        """Are all names that are wanted of ``load`` among `inputs`?"""
+        return self.inputs.get(load.key, {}).keys() >= set(load.wanted)
 
     def run(self, plans: Iterable[NamePlan], steps: Iterable[ReplayStep]) -> None:
         """Replay ``steps``, in order, for those of ``plans`` that need it. Never raises for a
@@ -94,6 +107,7 @@ class Replayer:
                 said = self._one(step, namespace)
                 if said:
                     self.failed[step.number] = said
+                    self._drop_inputs(step)
                 for plan in wanted:
                     if (
                         plan.replays[-1] == step.number
@@ -101,6 +115,9 @@ class Replayer:
                         and plan.name in namespace
                     ):
                         self.values[plan.name] = namespace[plan.name]
+            for name, key in self._held.items():
+                if name in namespace:
+                    self.inputs.setdefault(key, {})[name] = namespace[name]
 
     def _one(self, step: ReplayStep, namespace: dict[str, Any]) -> str:
         """Replay one step; returns why it failed, or nothing."""
@@ -130,6 +147,11 @@ class Replayer:
             for name in load.wanted:
                 namespace[name] = values[name]
                 self._held[name] = load.key
+
+    def _drop_inputs(self, step: ReplayStep) -> None:
+        """A step that failed may have done half of its work on what it was given."""
+        keys = {load.key for load in step.inputs}
+        self._held = {name: key for name, key in self._held.items() if key not in keys}
 
     def _replay(self, replayed: ReplayStep, namespace: dict[str, Any]) -> str:
         step = self._course.session.step(replayed.number)

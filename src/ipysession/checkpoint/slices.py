@@ -58,6 +58,11 @@ class Slices:
             for name in self._made(number):
                 self._writers.setdefault(name, []).append(number)
 
+    @property
+    def things(self) -> tuple[str, ...]:
+        """All that the steps of the branch wrote; see `Graph.things`."""
+        return tuple(self._graph.things())
+
     def source(self, name: str, position: int) -> Status | int | None:
         """Where the value of ``name`` at ``position`` comes from: what it can be loaded from, or
         else the step that made it, or None where neither is known.

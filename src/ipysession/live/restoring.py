@@ -108,6 +108,10 @@ class Restoring(KernelSessions):
             self.recorder, plan.course, lambda group: load_group(group, reading.blobs, namespace)
         )
         replayer.run(chosen, plan.steps)
+        for load in plan.loads:
+            if replayer.holds(load):
+                # As in a resume: what was replayed shares objects and classes with these.
+                namespace.update({name: replayer.inputs[load.key][name] for name in load.wanted})
         rows, lost = [(name, str(How.RESTORED), "") for name in came], {}
         for item in chosen:
             if item.name in replayer.values:
@@ -120,7 +124,7 @@ class Restoring(KernelSessions):
         replayed = [item.name for item in chosen if item.name in replayer.values]
         self.arrivals.forget(replayed)
         if replayed:
-            self.recorder.save_replayed(replayed, replayer.seconds)
+            self.recorder.save_replayed(replayed, replayer.input_names, replayer.seconds)
         data = {"restored": came, "replayed": replayed, "lost": lost}
         headline = f"{len(came)} restored, {len(replayed)} replayed, {len(lost)} lost"
         tables = (

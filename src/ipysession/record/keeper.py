@@ -300,12 +300,15 @@ class SessionKeeper:
 
         return finished
 
-    def save_replayed(self, names: Collection[str], seconds: float) -> None:
-        """After a resume: save what was replayed, ``seconds`` of cells' time. It counts as the
-        last replay's, or is left as it was where that fails.
+    def save_replayed(
+        self, names: Collection[str], inputs: Collection[str], seconds: float
+    ) -> None:
+        """After a resume: save what was replayed, ``seconds`` of cells' time, together with what
+        it may share with the replays' ``inputs``. It counts as the last replay's, or is left as
+        it was where that fails.
         """
         writer = self.recording()
-        changes = Changes(bound=frozenset(names), reachable=frozenset(names))
+        changes = Changes(bound=frozenset(names), reachable=frozenset(names).union(inputs))
         self.notices.guarded(
             lambda: self._save_values(writer, writer.last_step, changes, duration=seconds)
         )

@@ -63,6 +63,12 @@ class Recorder(SessionKeeper):
             folders.append(Path(profile.location))
         return tuple(folders)
 
+    def adopt_things(self, things: Collection[str]) -> None:
+        """After a resume: what the steps wrote on which the session now stands, hidden things and
+        files among it; see `Graph.things`. The next steps can depend on them.
+        """
+        self.notices.guarded(lambda: self._lineage.adopt(things))
+
     # -- listening ---------------------------------------------------------------------
 
     def attach(self) -> None:

@@ -361,3 +361,26 @@ def test_what_was_saved_after_a_step_that_only_read_it_is_loaded():
     script.step([], ["x"], saved=["x"], changed=())
     script.step([], ["x"], skipped=["x"], changed=())
     assert actions(make_plan(script.session())) == {"x": Action.LOAD}
+
+
+def test_what_was_saved_later_of_a_value_that_nobody_changed_since_is_loaded():
+    """``K`` waited when its own step ended, and was saved while the session stood on a later one;
+    then it waits again beside ``p``, which is changed. It is not made again.
+    """
+    script = Script().step(["K", "p"], skipped=["K", "p"], changed=[]).step(["x"], changed=[])
+    script.payloads += [
+        p.StepStarted(step=3, source="cell 1", parent=2, replay_of=1),
+        p.StepFinished(step=3, outcome="ok", duration=1.0),
+        p.CheckpointSaved(step=3, groups=[p.SavedGroup(names=["K", "p"], size=1, inline="")]),
+    ]
+    script.steps = 3
+    script.step([], ["p"], skipped=["K", "p"], changed=["p"], parent=2)
+    plan = make_plan(script.session())
+    assert actions(plan) == {"K": Action.LOAD, "p": Action.REPLAY, "x": Action.LOAD}
+    assert inputs(plan) == {4: [("K", 2), ("p", 2)]}, "from one group, so that they stay partners"
+
+
+def test_a_value_that_was_seen_to_change_and_not_saved_is_not_loaded_stale():
+    """Killed after ``b.append(1)`` where ``a`` holds ``b``, though they were saved apart."""
+    script = Script().step(["a", "b"]).step([], ["b"], changed=["a", "b"], no_checkpoint=True)
+    assert actions(make_plan(script.session())) == {"a": Action.REPLAY, "b": Action.REPLAY}

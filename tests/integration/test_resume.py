@@ -464,6 +464,45 @@ def test_notebook_classes_across_groups(kernel, home):
         assert late.ok("model.scaled(), model.mean").result == "(300, 3)"
 
 
+def test_what_is_loaded_and_what_is_replayed_are_of_one_world(kernel):
+    """A replay changes ``p``, whose class and whose other names were saved before: they are the
+    same objects afterwards, after a second death, too.
+    """
+    kernel.ok("class Point:\n    def __init__(self, x):\n        self.x = x\np = Point(1)\np")
+    rest(kernel)
+    # With a generator in it the group cannot be saved any more.
+    kernel.ok("p.x += 5\np.rest = (i for i in range(3))\npoints = [p, Point(7)]")
+    kernel.ok("apart = [len(points)]")
+    look = "type(p) is Point, type(points[1]) is Point, Out[2] is p, points[0] is p, p.x, apart"
+    expected = "(True, True, True, True, 6, [2])"
+    assert kernel.ok(look).result == expected
+    for _ in range(2):
+        said = die_and_resume(kernel)
+        assert set(said["replayed"]) >= {"p", "points"}, said["lost"]
+        assert kernel.ok(look).result == expected
+
+
+def test_a_later_step_can_rest_on_what_an_earlier_kernel_set(kernel, home):
+    """Random states, files and outputs of steps before the death are part of later slices."""
+    kernel.ok("import random\nrandom.seed(3)")
+    kernel.ok("open('seen.txt', 'w').write('5')")
+    kernel.ok("40 + 2")
+    rest(kernel)
+    die_and_resume(kernel)
+    kernel.ok("drawn = random.random()")
+    kernel.ok("read = open('seen.txt').read()")
+    kernel.ok("answer = Out[4] + 1")
+    needs = {
+        name: [
+            step["step"]
+            for step in json.loads(kernel.ok(f"%session needs {name} --json").stdout)["steps"]
+        ]
+        for name in ("drawn", "read", "answer")
+    }
+    # Out[4] is what it is because three cells were counted before.
+    assert needs == {"drawn": [1, 4], "read": [2, 5], "answer": [1, 2, 3, 6]}
+
+
 def test_lazily_made_lambda_and_closures_keep_their_state(kernel):
     """A counter counts on."""
     kernel.ok(

@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ipysession.lineage import is_internal
+from ipysession.lineage.things import thing
 from ipysession.model import Outcome, tree
 
 if TYPE_CHECKING:
@@ -185,6 +186,10 @@ class Course:
                 touched.update(skipped.names)
             touched.difference_update(unchanged)
         touched.update(step.provenance.bound)
+        lineage = step.provenance.lineage
+        changed = () if lineage is None else lineage.changed
+        roots = {thing(text).root for text in changed}
+        touched.update(root for root in roots if ":" not in root and root not in unchanged)
         for name in step.provenance.reads:
             status = self.latest.get(name)
             if status is None or name in unchanged:

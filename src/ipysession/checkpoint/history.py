@@ -46,6 +46,19 @@ class Outputs:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
 
+    def state(self) -> tuple[dict[int, Any], list[Any]]:
+        """What `restore` takes."""
+        namespace = self._shell.user_ns
+        return dict(namespace["_oh"]), [namespace.get(name, "") for name in _NEWEST]
+
+    def restore(self, state: tuple[dict[int, Any], list[Any]]) -> None:
+        """``Out`` and the newest outputs are again as they were at `state`."""
+        held = self._shell.user_ns["_oh"]
+        held.clear()
+        held.update(state[0])
+        for name, value in zip(_NEWEST, state[1], strict=True):
+            self._set(name, value)
+
     def reset(self, names: Iterable[str]) -> None:
         """``Out`` holds the outputs among ``names``, and nothing else."""
         self._shell.user_ns["_oh"].clear()

@@ -8,12 +8,13 @@ the live globals afterwards, as they did when they were made first.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ipysession.checkpoint import hidden
+from ipysession.checkpoint.history import Outputs
 from ipysession.checkpoint.plan import Action
 from ipysession.checkpoint.replay import replay_cell
-from ipysession.lineage import is_internal
+from ipysession.lineage import is_internal, is_output
 from ipysession.model import Outcome
 
 if TYPE_CHECKING:
@@ -27,20 +28,25 @@ if TYPE_CHECKING:
 
 
 class Scratch:
-    """``namespace`` without the user's names, for as long as the context is open."""
+    """The namespace of ``shell`` without the user's names and outputs, for as long as the context
+    is open.
+    """
 
-    def __init__(self, namespace: dict[str, Any], hidden_names: Mapping[str, Any]) -> None:
-        self._namespace = namespace
-        self._hidden = hidden_names
+    def __init__(self, shell: Any) -> None:
+        self._namespace: dict[str, Any] = shell.user_ns
+        self._hidden: Mapping[str, Any] = shell.user_ns_hidden
+        self.outputs = Outputs(shell)
         self._aside: dict[str, Any] = {}
 
-    def __enter__(self) -> dict[str, Any]:
+    def __enter__(self) -> Self:
+        self._seen = self.outputs.state()
         self._aside = self._take_out()
-        return self._namespace
+        return self
 
     def __exit__(self, *exception: object) -> None:
         self._take_out()
         self._namespace.update(self._aside)
+        self.outputs.restore(self._seen)
 
     def _take_out(self) -> dict[str, Any]:
         namespace, ipythons = self._namespace, self._hidden
@@ -95,8 +101,8 @@ class Replayer:
         wanted = [plan for plan in plans if plan.action is Action.REPLAY]
         if not wanted:
             return
-        shell = self._recorder.shell
-        with Scratch(shell.user_ns, shell.user_ns_hidden) as namespace:
+        namespace = self._recorder.shell.user_ns
+        with Scratch(self._recorder.shell) as scratch:
             for step in steps:
                 useful = any(
                     step.number in plan.replays and self.failed.keys().isdisjoint(plan.replays)
@@ -104,7 +110,7 @@ class Replayer:
                 )
                 if not useful:
                     continue  # everything that needed it is lost already
-                said = self._one(step, namespace)
+                said = self._one(step, namespace, scratch.outputs)
                 if said:
                     self.failed[step.number] = said
                     self._drop_inputs(step)
@@ -119,7 +125,7 @@ class Replayer:
                 if name in namespace:
                     self.inputs.setdefault(key, {})[name] = namespace[name]
 
-    def _one(self, step: ReplayStep, namespace: dict[str, Any]) -> str:
+    def _one(self, step: ReplayStep, namespace: dict[str, Any], outputs: Outputs) -> str:
         """Replay one step; returns why it failed, or nothing."""
         if self.interrupted:
             return "the resume was interrupted"
@@ -130,6 +136,8 @@ class Replayer:
             return "the resume was interrupted"
         except Exception as error:  # noqa: BLE001 - unpickling runs code that may raise anything
             return f"its inputs could not be loaded: {type(error).__name__}: {error}"[:300]
+        # Those that it asks for are among its inputs, or were made by replays before it.
+        outputs.reset([name for name in namespace if is_output(name)])
         try:
             return self._replay(step, namespace)
         except KeyboardInterrupt:

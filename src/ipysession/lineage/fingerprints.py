@@ -2,7 +2,8 @@
 
 For values of moderate size only: larger ones are compared by the checkpointer, which reads
 them anyway. Nothing of a value is kept, and none of its own code runs. What cannot be looked
-into (an iterator, a connection, an axes, a lock) counts as changed whenever it is touched.
+into (a connection, an axes, a lock, an iterator of a library's) counts as changed whenever it is
+touched.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from types import (
 from typing import TYPE_CHECKING, Any
 
 from ipysession.lineage.identity import identity
+from ipysession.lineage.paused import place_of
 from ipysession.lineage.things import attribute, item
 
 if TYPE_CHECKING:
@@ -210,6 +212,9 @@ class _Eye:
             return hash(value.getstate())
         if isinstance(value, ContextVar):
             return self.mix(value.get(None))
+        place = place_of(value)
+        if place is not None:
+            return hash((kind, place[0], *map(self.mix, place[1])))
         library = kind.__module__.partition(".")[0]
         if library == "numpy":
             return self._of_numpy(value)

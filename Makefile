@@ -73,10 +73,8 @@ unit: $(DEV_STAMP) system-packages ## unit and fault tests, with the coverage of
 	done; \
 	[ -z "$$low" ] || { echo "Below the floor:$$low" >&2; exit 1; }
 
-# The kill test fails since lineage is recorded exactly: a resume gives up replays that it could make
-# (no record is lost). Until that is mended it runs by `make kill-test` alone.
 integration: $(PANEL_STAMP) system-packages ## real kernels and servers, newest versions
-	IPYSESSION_KILLS=$(SHARE_OF_KILLS) $(BIN)/python -m pytest $(PYTEST_PARALLEL) -m "integration and not browser" --ignore=tests/integration/test_kill.py
+	IPYSESSION_KILLS=$(SHARE_OF_KILLS) $(BIN)/python -m pytest $(PYTEST_PARALLEL) -m "integration and not browser"
 
 browser: $(PANEL_STAMP) system-packages ## real Chromium; one test at a time
 	$(BIN)/python -m pytest -m browser

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import symtable
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,6 +46,9 @@ _OUTPUT = re.compile(r"_\d+")
 _BEYOND_TABLES = re.compile(r"\bdel\b|\bimport[\s\\]*\*|[-+*/%@&|^<>]=")
 """Where none of these stands and no magic is called, symbol tables say everything, and the
 tree need not be made: it would cost a tiny cell more than all else that is done here."""
+
+_COMPREHENSION = 1 << 9
+"""CPython's DEF_COMP_ITER, which ``_symtable`` does not name."""
 
 OPTION_NAME = re.compile(r"--(?:out|err|proc)[ =](\w+)")
 
@@ -134,17 +138,32 @@ def _from_table(table: symtable.SymbolTable) -> CellNames:
         top = scope.get_type() == "module"
         for symbol in scope.get_symbols():
             name = symbol.get_name()
-            if not top and not symbol.is_global():
+            if _of_comprehension(symbol) if top else not symbol.is_global():
                 continue
             if symbol.is_referenced():
                 reads.add(name)
-            if symbol.is_assigned() or symbol.is_imported() or symbol.is_annotated():
+            # One that is declared global has a walrus of a comprehension behind it, or may have.
+            if (
+                symbol.is_assigned()
+                or symbol.is_imported()
+                or symbol.is_annotated()
+                or symbol.is_declared_global()
+            ):
                 bound.add(name)
                 if not top:
                     reads.add(name)
     # A function that assigns a global binds it only when it is called; saying so here too
     # is the safe side.
     return CellNames(frozenset(bound), frozenset(reads), unbounded=bool(reads & _UNBOUNDED_NAMES))
+
+
+def _of_comprehension(symbol: symtable.Symbol) -> bool:
+    """Is it the variable of a comprehension? Since Python 3.12 these are listed with the names
+    around it, where those are not of the same name.
+    """
+    if sys.version_info >= (3, 14):
+        return symbol.is_comp_iter()
+    return bool(symbol._Symbol__flags & _COMPREHENSION)  # type: ignore[attr-defined]  # noqa: SLF001 - nothing public says it before 3.14
 
 
 def _from_magic(call: ast.Call) -> CellNames:

@@ -174,7 +174,7 @@ def test_recorded_outputs_are_marked(reading, tmp_path):
 
 def test_what_is_not_installed_is_named(reading, tmp_path, monkeypatch):
     """With how to install it; and no file is left."""
-    monkeypatch.setitem(__import__("sys").modules, "jupytext", None)
-    with pytest.raises(ExportRefused, match="pip install jupytext"):
-        exported(reading, tmp_path, "a.py")
+    monkeypatch.setitem(__import__("sys").modules, "nbconvert.exporters", None)
+    with pytest.raises(ExportRefused, match="pip install nbconvert"):
+        exported(reading, tmp_path, "a.md")
     assert not list(tmp_path.glob("a*"))

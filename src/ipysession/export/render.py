@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ipysession.errors import ExportRefused
 from ipysession.export import formats, nb
+from ipysession.export.script import percent_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,16 +43,13 @@ def render(notebook: NotebookNode, made: Format) -> bytes:
 
 
 def _script(notebook: NotebookNode) -> str:
-    import jupytext  # type: ignore[import-untyped]
-
     bare = copy.deepcopy(notebook)
     for cell in bare.cells:
         cell.metadata.pop("ipysession", None)  # one line of JSON above each cell says nothing
         cell.pop("id", None)
     about = bare.metadata.pop("ipysession")
     bare.cells.insert(0, _text_cell(_said(about).partition(" Outputs")[0]))
-    text: str = jupytext.writes(bare, fmt="py:percent")
-    return text
+    return percent_script(bare)
 
 
 def _text_cell(text: str) -> NotebookNode:

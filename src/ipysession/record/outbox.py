@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -47,15 +46,18 @@ class Outbox:
         self._pending: list[tuple[int, dict[str, Any]]] = []
         self._pump: threading.Thread | None = None
         self._pump_wake = threading.Event()
+        self._end = threading.Event()
         self._closed = True
 
     def open(self) -> None:
         """From here on what is heard is noted."""
+        self._end.clear()
         self._closed = False
 
     def close(self) -> None:
         """Note nothing any more. What waits is still written by `write`."""
         self._closed = True
+        self._end.set()  # nobody who unloads us or ends a kernel waits for a batch to fill
         self._pump_wake.set()
         pump, self._pump = self._pump, None
         if pump is not None:
@@ -103,7 +105,7 @@ class Outbox:
         while not self._closed:
             self._pump_wake.wait()
             self._pump_wake.clear()
-            time.sleep(_BATCH_SECONDS)
+            self._end.wait(_BATCH_SECONDS)
             try:
                 self.write()
             except Exception:  # noqa: BLE001 - told and logged; the next batch may do

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ipysession.record.effects import EffectsSeen
 
 _DRAWS = ("rand", "normal", "choice", "shuffle", "sample", "uniform", "integers", "permutation")
+_OF_TRACEBACKS = frozenset(
+    {"IPython", "stack_data", "executing", "asttokens", "pure_eval", "pygments"}
+)
+"""Packages that the first error in a kernel imports, whatever the cell was."""
 _SEEDS = frozenset({"seed", "set_state", "setstate", "manual_seed", "set_rng_state"})
 
 
@@ -196,7 +200,8 @@ class HiddenWatch:
         for name in reversed(list(sys.modules)):
             if name == self._last:
                 break
-            new.append(name)
+            if name.partition(".")[0] not in _OF_TRACEBACKS:
+                new.append(name)
         self._count, self._last = len(sys.modules), next(reversed(sys.modules), None)
         for name in new:
             module = sys.modules.get(name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ipysession.record.effects.habits import CODE_ENDINGS, code_folders, is_by_import
+from ipysession.record.effects.hearing import quiet
 from ipysession.record.effects.seen import EffectsSeen
 from ipysession.record.effects.trees import tree_of
 
@@ -143,7 +144,8 @@ class Heard:
             self.processes[command] = None
             if self.tree is None:
                 self.tree_folder = self.cwd = self.cwd or _cwd()
-                self.tree = tree_of(self.tree_folder, self.elsewhere)
+                with quiet():  # it lists folders
+                    self.tree = tree_of(self.tree_folder, self.elsewhere)
 
     def connection(self, kind: str, address: str) -> None:
         """A connection is opened."""

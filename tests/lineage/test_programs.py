@@ -186,3 +186,17 @@ def test_the_slice_of_all_names_keeps_what_is_shared_between_them(sources: list[
         again.run(number, sources[number - 1])
     assert again.values() == program.values(), f"kept {needed} of {sources}"
     assert again.failed == {n: why for n, why in program.failed.items() if n in needed}
+
+
+def test_a_cell_that_makes_its_names_anew_needs_no_earlier_run_of_itself() -> None:
+    """Though they were there; unlike one that may have gone on with what was there."""
+    for source, needed in {
+        "x = [1]\nx.append(2)": (2,),
+        "x, y = [1], [2]; x.append(3)": (2,),
+        "x = 0\nfor x in [1]: pass\nx += 1": (2,),
+        "try: x.append(2)\nexcept NameError: x = [1]": (1, 2),
+        "if 'y' in globals(): x.append(2)\nelse: x = [1]; y = 2": (1, 2),
+    }.items():
+        program = Program()
+        program.record([source, source])
+        assert program.graph.needs(["x"]) == needed, source

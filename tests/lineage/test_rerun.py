@@ -91,6 +91,8 @@ def test_a_part_is_put_into_what_is_there():
     assert again(script, 2) == [2]
     assert again(script, 3) == [3]
     assert stale_again(script, {2: ["a.csv"]}) == [2, 3]
+    script.step(lineage=lineage(["df['b']"], ["late"]))
+    assert stale_again(script, {1: ["a.csv"]}) == [1, 2, 3, 4, 5], "in the order of the cells"
 
 
 def test_a_name_that_was_deleted_since_is_made_and_deleted_again():

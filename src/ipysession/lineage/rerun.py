@@ -268,12 +268,15 @@ class _Planner:
         """Whoever reads what a step makes runs before the next one that writes it."""
         for reader, needs in self._needs.items():
             mine = needs.intersection(writers)
-            if not mine or not any(thing(t).root == root for t in self._graph.facts(reader).read):
+            read = [thing(t) for t in self._graph.facts(reader).read if thing(t).root == root]
+            if not mine or not read:
                 continue
             last = max(self._key(n, slots) for n in mine)
             for other in writers:
                 if other not in mine and other != reader and self._key(other, slots) > last:
-                    after[reader].add(other)
+                    parts = {thing(t).part for t in self._written(other) if thing(t).root == root}
+                    if any(not part or not parts.isdisjoint(("", part)) for _, part in read):
+                        after[reader].add(other)
 
     def _held_back(self, barred: Collection[int]) -> dict[int, str]:
         """What rests on a barred step, or would have to be mended by one."""

@@ -108,7 +108,12 @@ class LineageWatch:
         beside = self._not_alone or bool(self._steps) or self._others_run()
         self._hidden.begin()
         self._look_first(cell, users, came)
-        replaced = (flow.stores | flow.deletes) & flow.loads.keys()
+        # Used before the cell surely binds it: `x = []; x.append(1)` has nothing of the old x.
+        replaced = {
+            name
+            for name in flow.stores | flow.deletes
+            if name in flow.loads and name not in flow.loads[name]
+        }
         early = None
         if replaced:
             loads = {name: frozenset[str]() for name in replaced if name in namespace}

@@ -26,6 +26,7 @@ from benchmarks import (
     values,
 )
 from benchmarks.checkpoints.comparing import checkpoints
+from benchmarks.exporting.counting import random_sessions
 from benchmarks.exporting.speed import exporting
 from benchmarks.figures import Section
 from benchmarks.lineage.comparing import lineage
@@ -59,6 +60,7 @@ _MEASUREMENTS = {
     "values": _Measurement("Saving values", values.values),
     "checkpoints": _Measurement("Checkpoints beside other tools", checkpoints),
     "lineage": _Measurement("Slices of 64 sessions, run again", lineage),
+    "random": _Measurement("Random sessions, exported and run again", random_sessions),
     "graph": _Measurement("The graph of 100,000 steps", graphs),
     "export": _Measurement("Exporting a session of 1,000 steps", exporting),
     "resume": _Measurement("Coming back after a kill", resuming.resuming),

@@ -8,7 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.exporting.playing import Played, play, pool
+from benchmarks.exporting.counting import WORKERS, summary
+from benchmarks.exporting.playing import play, pool
 from benchmarks.exporting.sessions import session
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.exporting", description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="sessions (default: 500)")
     parser.add_argument("--seed", type=int, default=1, help="of the first one (default: 1)")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="processes (default: 2)")
     asked = parser.parse_args(arguments)
     started = time.perf_counter()
     seeds = range(asked.seed, asked.seed + asked.count)
@@ -35,23 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(json.dumps(summary(list(played.values())), indent=1))
     print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
     return 1 if wrong else 0
-
-
-def summary(played: Sequence[Played]) -> dict[str, float]:
-    """The figures of all plays."""
-    searched = [one for one in played if one.smallest is not None]
-    kept = sum(len(one.kept) for one in searched)
-    smallest = sum(one.smallest or 0 for one in searched)
-    return {
-        "sessions": len(played),
-        "executions": sum(one.executions for one in played),
-        "reproduced": sum(not one.trouble for one in played),
-        "kept": sum(len(one.kept) for one in played),
-        "searched": len(searched),
-        "kept of searched": kept,
-        "smallest of searched": smallest,
-        "exactly the smallest": sum(len(one.kept) == one.smallest for one in searched),
-    }
 
 
 if __name__ == "__main__":

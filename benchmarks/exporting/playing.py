@@ -73,6 +73,17 @@ def play(executions: Sequence[Execution]) -> Played:
     return Played(len(executions), kept, trouble, smallest, dropped)
 
 
+def again_differs(executions: Sequence[Execution], kept: Sequence[int]) -> str:
+    """What the ``kept`` executions, run alone, give otherwise than all of them, in words; in the
+    calling process. What they show counts for the newest text of each cell.
+    """
+    whole = _again(executions)
+    alone = _again([executions[number - 1] for number in kept])
+    newest = {one.cell: number for number, one in enumerate(executions, 1)}
+    visible = set(newest.values()).intersection(kept)
+    return _difference(whole, alone, visible, dict(zip(kept, alone.shown, strict=True)))
+
+
 def pool(workers: int = 2) -> ProcessPoolExecutor:
     """Processes for `play`; each serves once, from one that has imported what all need."""
     context = multiprocessing.get_context("forkserver")

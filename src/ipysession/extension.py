@@ -53,6 +53,7 @@ def load(shell: Any, *, quiet: bool = False) -> None:
     recorder.attach()
     if not quiet:
         print(_greeting(recorder))  # noqa: T201 - the extension's one line to the user
+    recorder.warm_up()
 
 
 def _greeting(recorder: Recorder) -> str:

@@ -9,15 +9,13 @@ import os
 import socket
 import sys
 import threading
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import IPython
 
 import ipysession
-from ipysession.checkpoint.idle import IdleSaver
-from ipysession.checkpoint.packed import Limits
-from ipysession.checkpoint.saver import Checkpointer
 from ipysession.errors import InvalidTransition, NotRecording
 from ipysession.log import SyncPolicy
 from ipysession.model import Outcome, SessionState
@@ -27,14 +25,17 @@ from ipysession.record.environment import describe_environment
 from ipysession.record.notices import Notices
 from ipysession.record.outbox import Outbox
 from ipysession.record.outputs import KernelTap, TerminalTap
-from ipysession.record.redact import Redactor
 from ipysession.record.steps import Changes
+from ipysession.record.warming import Warming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from ipysession.checkpoint.idle import IdleSaver
+    from ipysession.checkpoint.saver import Checkpointer
     from ipysession.model.provenance import Environment
     from ipysession.record.outputs import Tap
+    from ipysession.record.redact import Redactor
     from ipysession.settings import Recording
     from ipysession.store import SessionWriter, Store
 
@@ -63,23 +64,37 @@ class SessionKeeper:
         self.writer: SessionWriter | None = None
         self.paused = False
         self.head_step: int | None = None
-        self.redactor = Redactor(enabled=settings.redact, extra=dict(settings.redact_patterns))
         kernel = getattr(shell, "kernel", None)
         self.frontend = "terminal" if kernel is None else "kernel"
         self._tap: Tap = (
             TerminalTap(shell, self._hear) if kernel is None else KernelTap(kernel, self._hear)
         )
         self.notices = Notices(self._tap)
-        self._outbox = Outbox(self.redactor, self.notices, lambda: self.writer)
+        if settings.redact_patterns:
+            self.redactor  # noqa: B018 - a pattern that is none is told while loading
+        self._outbox = Outbox(lambda: self.redactor, self.notices, lambda: self.writer)
         self._checkpointer: Checkpointer | None = None
         self._idle: IdleSaver | None = None
         self._told_of_no_room = False
+        self._warming = Warming(lambda: self.redactor)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = set(threading.enumerate())
         """Those that run before any of the user's."""
 
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Takes secrets out of what is recorded. Made for the first cell."""
+        from ipysession.record.redact import Redactor
+
+        settings = self.settings
+        return Redactor(enabled=settings.redact, extra=dict(settings.redact_patterns))
+
     def _hear(self, key: str | None, event: dict[str, Any]) -> None:
         self._outbox.hear(key, event)
+
+    def warm_up(self) -> None:
+        """Loading is over: import what the first cell needs, beside whatever follows."""
+        self._warming.start()
 
     def _open(self) -> None:
         """The kernel is about to be recorded."""
@@ -126,6 +141,11 @@ class SessionKeeper:
         self.writer = writer
 
     def _make_savers(self, writer: SessionWriter) -> None:
+        # Not needed before; `warm_up` has imported them.
+        from ipysession.checkpoint.idle import IdleSaver
+        from ipysession.checkpoint.packed import Limits
+        from ipysession.checkpoint.saver import Checkpointer
+
         settings = self.settings
         self._checkpointer = Checkpointer(
             writer.blobs,

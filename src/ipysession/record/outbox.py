@@ -35,7 +35,10 @@ class Outbox:
     """
 
     def __init__(
-        self, redactor: Redactor, notices: Notices, writer: Callable[[], SessionWriter | None]
+        self,
+        redactor: Callable[[], Redactor],
+        notices: Notices,
+        writer: Callable[[], SessionWriter | None],
     ) -> None:
         self._redactor = redactor
         self._notices = notices
@@ -124,7 +127,7 @@ class Outbox:
             for step, event in pending:
                 batches.setdefault(step, []).append(event)
             for step, events in batches.items():
-                clean, redacted = self._redactor.value(merge_streams(events))
+                clean, redacted = self._redactor().value(merge_streams(events))
                 _append(writer, step, clean, redacted, later=later)
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from ipysession.checkpoint.modules import keep_state
 from ipysession.lineage import cell_names, reachable_names
 from ipysession.record import cells
 from ipysession.record.effects import EffectsSeen, EffectsWatch
@@ -88,6 +87,7 @@ class Recorder(SessionKeeper):
         if self._detached:
             return
         self._detached = True
+        self._warming.wait()
         for name in ("pre_run_cell", "post_run_cell"):
             callback = getattr(self, name)
             if callback in self.shell.events.callbacks[name]:
@@ -110,6 +110,7 @@ class Recorder(SessionKeeper):
     @fenced
     def pre_run_cell(self, info: Any) -> None:
         """IPython is about to run a cell."""
+        self._warming.wait()
         stack = self._running.setdefault(threading.get_ident(), [])
         # As many cells are open on this thread as there are frames; more on our side are left
         # over from a call of ours that failed.
@@ -138,6 +139,8 @@ class Recorder(SessionKeeper):
         """The names that a cell may change, None for all: asked where values are being saved."""
         if cells.only_asks(python):
             return frozenset()
+        from ipysession.checkpoint.modules import keep_state  # here, as in `_make_savers`
+
         if python is None or cells.is_about_sessions(python):
             return None
         names = cell_names(python)

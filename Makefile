@@ -3,7 +3,8 @@
 #
 # Environments
 #   .venv         the newest versions of everything, for all targets
-#   .venv-oldest  the oldest supported IPython and ipykernel, for the integration tests
+#   .venv-oldest  the oldest supported IPython and ipykernel, for the integration tests; all else it
+#                 takes from .venv, so that making it costs seconds instead of a minute
 # A stamp file inside says which extras an environment holds; it is older than pyproject.toml when
 # that changed since, and make then installs again. `make demo` asks for the light extra "demo"
 # only, so the first demo starts soon; `make test` later adds the rest to the same environment,
@@ -76,8 +77,9 @@ unit: $(DEV_STAMP) system-packages ## unit and fault tests, with the coverage of
 integration: $(PANEL_STAMP) system-packages ## real kernels and servers, newest versions
 	IPYSESSION_KILLS=$(SHARE_OF_KILLS) $(BIN)/python -m pytest $(PYTEST_PARALLEL) -m "integration and not browser"
 
-browser: $(PANEL_STAMP) system-packages ## real Chromium; one test at a time
-	$(BIN)/python -m pytest -m browser
+# The tests of one file share a server; two files run side by side, as most of the time is waiting.
+browser: $(PANEL_STAMP) system-packages ## real Chromium
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m browser
 
 kill-test: $(DEV_STAMP) ## kill real kernels at random moments, KILLS=200 of them
 	IPYSESSION_KILLS=$(KILLS) $(BIN)/python -m pytest $(PYTEST_PARALLEL) tests/integration/test_kill.py
@@ -107,8 +109,13 @@ $(DEV_STAMP): pyproject.toml | python
 	$(call install,.venv,[dev])
 	touch $@ $(DEMO_STAMP)
 
-$(OLDEST_STAMP): pyproject.toml scripts/oldest-constraints.txt | python
-	$(call install,.venv-oldest,[test] --constraint scripts/oldest-constraints.txt)
+# What stands in a .pth file comes last on sys.path: pip counts it as installed, does not touch it,
+# and puts in front of it what the constraints ask for.
+$(OLDEST_STAMP): $(DEV_STAMP) scripts/oldest-constraints.txt
+	$(PYTHON) -m venv .venv-oldest
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(.venv-oldest/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/newest.pth"
+	$(call into,.venv-oldest,[test] --constraint scripts/oldest-constraints.txt)
 	touch $@
 
 # The panel's files are copied into the environment: after a change they are copied again.
@@ -123,8 +130,12 @@ ui/node_modules/.package-lock.json: ui/package-lock.json | system-packages
 # $(call install,folder,extras and options)
 define install
 	scripts/system-packages.sh venv $(PYTHON)
-	@echo "Installing ipysession$(firstword $(2)) into $(1)"
 	$(PYTHON) -m venv $(1)
+	$(call into,$(1),$(2))
+endef
+
+define into
+	@echo "Installing ipysession$(firstword $(2)) into $(1)"
 	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable .$(2)
 endef
 

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 from browser.pages import CHROMIUM_FLAGS, RESULTS, NotebookPage, Server, chromium
 from integration.kernels import Home
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from typing import Any
 
     from playwright.sync_api import Browser, BrowserContext
+
+# Milliseconds. Playwright's five seconds are short for a page that loads beside other tests.
+expect.set_options(timeout=20_000)
 
 FAILED = pytest.StashKey[bool]()
 

@@ -59,7 +59,7 @@ _SESSION_CONTEXT = "window.jupyterapp.shell.currentWidget.sessionContext"
 # Seconds. A loaded machine takes long to start a server, a page, a kernel.
 START = 60
 CELL = 60
-BACK = 15
+BACK = 8
 """After a kernel's death, until the page knows the next one."""
 
 

@@ -1,6 +1,6 @@
 """Runs cells in a real IPython, recorded, and slices of them again in a fresh one.
 
-Each runs in a process of its own, forked from one that has IPython imported and nothing else, in
+Each runs in a process of its own, forked from one that has imported IPython and the large libraries, in
 an empty folder.
 """
 
@@ -96,5 +96,7 @@ def _folder() -> Any:
 def pool(workers: int = 2) -> ProcessPoolExecutor:
     """Processes for `recorded` and `again`; each serves once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["IPython", "sqlite3", "ipysession", "ipysession.extension"])
+    context.set_forkserver_preload(
+        ["IPython", "sqlite3", "ipysession", "ipysession.extension", "pandas", "matplotlib.pyplot"]
+    )
     return ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1)

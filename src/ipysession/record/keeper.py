@@ -8,7 +8,6 @@ import getpass
 import os
 import socket
 import sys
-import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +22,7 @@ from ipysession.model import payloads as p
 from ipysession.record import cells
 from ipysession.record.environment import describe_environment
 from ipysession.record.notices import Notices
+from ipysession.record.others import OthersWatch
 from ipysession.record.outbox import Outbox
 from ipysession.record.outputs import KernelTap, TerminalTap
 from ipysession.record.steps import Changes
@@ -77,9 +77,7 @@ class SessionKeeper:
         self._idle: IdleSaver | None = None
         self._told_of_no_room = False
         self._warming = Warming(lambda: self.redactor)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._threads = set(threading.enumerate())
-        """Those that run before any of the user's."""
+        self._others = OthersWatch(shell.user_ns)
 
     @cached_property
     def redactor(self) -> Redactor:
@@ -99,7 +97,7 @@ class SessionKeeper:
     def _open(self) -> None:
         """The kernel is about to be recorded."""
         with contextlib.suppress(RuntimeError):  # a terminal runs no event loop
-            self._loop = asyncio.get_running_loop()
+            self._others.loop = asyncio.get_running_loop()
         self._outbox.open()
 
     # -- a session's begin and end -----------------------------------------------------
@@ -165,7 +163,7 @@ class SessionKeeper:
                 self._checkpointer,
                 self.shell.user_ns,
                 writer.append,
-                self._others_run,
+                self._others.run,
                 self._refused_to_save,
             )
 
@@ -374,24 +372,6 @@ class SessionKeeper:
             f"ipysession: not saved: {what}. It would be replayed after a restart. Recording goes "
             "on; %session status tells what is saved.",
         )
-
-    def _others_run(self) -> bool:
-        """Do threads of the user's, or tasks made in cells, go on while the kernel is idle?"""
-        threads = (
-            thread
-            for thread in threading.enumerate()
-            if thread not in self._threads
-            and not thread.name.startswith(("ipysession", "IPythonHistory"))
-        )
-        return any(threads) or any(
-            getattr(getattr(task.get_coro(), "cr_frame", None), "f_globals", None)
-            is self.shell.user_ns
-            for task in _tasks(self._loop)
-        )
-
-
-def _tasks(loop: asyncio.AbstractEventLoop | None) -> set[asyncio.Task[Any]]:
-    return set() if loop is None else asyncio.all_tasks(loop)
 
 
 def _user() -> str:

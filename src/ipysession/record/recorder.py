@@ -52,7 +52,7 @@ class Recorder(SessionKeeper):
         self._git = GitWatch(Path.cwd())
         self._names = NamespaceWatch(shell.user_ns, shell.user_ns_hidden)
         self._lineage = LineageWatch(
-            shell.user_ns, expand=shell.transform_cell, others_run=self._others_run
+            shell.user_ns, expand=shell.transform_cell, others_run=self._others.run
         )
 
     def _ignored_folders(self) -> tuple[Path, ...]:

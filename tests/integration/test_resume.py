@@ -281,6 +281,7 @@ def test_a_replay_that_raises_costs_only_what_needs_it(kernel, home):
     assert "base" in said["restored"]
     assert "h" in said["replayed"]
     assert any(d["what"].endswith("in.txt") and d["now"] == "missing" for d in said["differences"])
+    assert any("%session rerun --stale" in note for note in said["notes"])
 
 
 def test_a_value_over_the_budget_is_replayed(home, kernel):

@@ -1,12 +1,14 @@
 """Which steps run again, in which order, and which must not."""
 
+from graphlib import CycleError, TopologicalSorter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lineage.scripts import Script, lineage
 
 from ipysession.lineage.rerun import plan_rerun
-from ipysession.lineage.stale import stale_steps
+from ipysession.lineage.stale import newest_runs, stale_steps
 
 
 def again(script, *asked, **options):
@@ -164,3 +166,29 @@ def test_asked_for_all_at_once_a_session_without_edits_makes_all_again(steps, da
     order = stale_again(script, {key: ["f"] for key in asked})
     assert set(order) >= asked
     assert play(order, facts, dict(final)) == final
+
+
+MADE_BY = {"p": {"a"}, "q": {"b"}, "r": {"c"}, "s": set()}
+RUNS = st.lists(
+    st.tuples(st.sampled_from(sorted(MADE_BY)), st.sets(NAMES, max_size=2)), min_size=2, max_size=10
+)
+
+
+@given(RUNS)
+def test_where_each_name_has_one_cell_nothing_is_stale_afterwards(runs):
+    """However cells were edited and run again, unless they rest on one another in a circle."""
+    script, there, facts = Script(), set(), {}
+    for number, (cell, wanted) in enumerate(runs, start=1):
+        facts[number] = sorted(MADE_BY[cell]), sorted((wanted & there) - MADE_BY[cell])
+        script.step(*facts[number], cell=cell)
+        there |= MADE_BY[cell]
+    graph = script.graph()
+    newest = newest_runs(graph.steps)
+    rests_on = {n: {newest[e.before] for e in graph.direct(n)} for n in newest.values()}
+    try:
+        TopologicalSorter(rests_on).prepare()
+    except CycleError:
+        return
+    for number in stale_again(script):
+        script.step(*facts[number], cell=runs[number - 1][0])
+    assert stale_steps(script.graph()) == {}

@@ -1,7 +1,7 @@
 """Runs cells in a real IPython, recorded, and slices of them again in a fresh one.
 
-Each runs in a process of its own, forked from one that has imported IPython and the large libraries, in
-an empty folder.
+Each runs in a process of its own, forked from one that has imported IPython and the large
+libraries, in an empty folder.
 """
 
 from __future__ import annotations

@@ -134,9 +134,10 @@ define install
 	$(call into,$(1),$(2))
 endef
 
+# Most of what is installed is never imported: Python compiles the rest when it is, which is quicker.
 define into
 	@echo "Installing ipysession$(firstword $(2)) into $(1)"
-	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable .$(2)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --editable .$(2)
 endef
 
 python:

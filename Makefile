@@ -36,7 +36,7 @@ KILLS ?= 200
 SHARE_OF_KILLS ?= 40
 # What depends on the versions of IPython and ipykernel, and is run with the oldest ones.
 OLDEST_TESTS := tests/integration/test_recorder.py tests/integration/test_resume.py \
-	tests/integration/test_faces.py
+	tests/integration/test_faces.py tests/integration/test_rerunning.py
 PYTEST_PARALLEL := -n $(WORKERS) --dist worksteal
 # Rooms whose tests must reach every line and branch, nearly: they hold the user's only copy.
 COVERED_ROOMS := model log store

@@ -144,4 +144,5 @@ def test_what_cannot_be_asked_for(kernel):
     """Each with the way out."""
     assert "--stale, or their numbers" in kernel.run("%session rerun").stderr
     assert "not on this branch" in kernel.run("%session rerun 999").stderr
+    assert "in a cell of its own" in kernel.run("here = 1\n%session rerun 1").stderr
     assert "safe or all" in kernel.run("%session rerun 1 --replay=none").stderr

@@ -62,6 +62,9 @@ class Rerunning(KernelSessions):
         plan, blocked = self._planned(reading, graph, steps, ReplayPolicy(replay), stale=stale)
         if plan_only or not plan.steps:
             return _plan_report(graph, plan, blocked, stale=stale)
+        if self.recorder.in_step:
+            message = "%session rerun makes new steps: say it in a cell of its own"
+            raise InvalidRequest(message)
         return self._carry_out(reading, graph, plan, blocked)
 
     @staticmethod

@@ -165,6 +165,11 @@ class Recorder(SessionKeeper):
         guarded(self._tap.begin)
         guarded(self._effects.begin)
 
+    @property
+    def in_step(self) -> bool:
+        """Is the cell that runs on this thread a step?"""
+        return any(self._running.get(threading.get_ident(), ()))
+
     def run_again(self, old: Step, run: Callable[[Any], Any]) -> int:
         """Run the cell of ``old`` again as a step of its own, inside a cell that is none. ``run``
         gets what IPython tells of a cell, runs it, and returns IPython's result. Returns the

@@ -7,7 +7,9 @@ a pipe; ``--json`` prints the answer for programs.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_core.application import JupyterApp
@@ -23,7 +25,7 @@ from ipysession.settings import SessionStore
 from ipysession.verbs import VERBS, HelpShown, UsageError, Verb, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _PROGRAM = "jupyter session"
 _DONE, _FAILED, _USAGE = 0, 1, 2
@@ -67,6 +69,9 @@ class _VerbApp(JupyterApp):
     verb: ClassVar[Verb]
     version = ipysession.__version__
 
+    def _log_level_default(self) -> int:
+        return logging.WARNING  # libraries that we use (nbclient) tell through our log what they do
+
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """Parse by the verb's own declaration; ``--Class.trait=value`` goes to traitlets."""
         words = list(sys.argv[1:] if argv is None else argv)
@@ -78,12 +83,9 @@ class _VerbApp(JupyterApp):
         """Run the verb and end the process with its code."""
         super().start()
         sessions = Sessions(SessionStore(parent=self).open())
-        if sys.stderr.isatty() and not self.arguments.json:
-            self.arguments.progress = _tell
-        try:
+        with nullcontext(self.arguments.progress) if self.arguments.json else _progress() as tell:
+            self.arguments.progress = tell
             report = self.verb.run(sessions, self.arguments)
-        finally:
-            self.arguments.progress("")
         if self.arguments.json:
             print(to_json(report.data))  # noqa: T201 - the answer
         else:
@@ -91,10 +93,23 @@ class _VerbApp(JupyterApp):
         self.exit(_FAILED if report.failed else _DONE)
 
 
-def _tell(said: str) -> None:
-    """One line on the terminal that changes; an empty text takes it away."""
-    line = f"{clean(said)} …" if said else ""
-    print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)  # noqa: T201
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Takes what is going on: one line that changes and goes on a terminal, else a line each."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield lambda said: print(f"{clean(said)} …", file=sys.stderr, flush=True)  # noqa: T201
+        return
+    status = console.status("")
+
+    def tell(said: str) -> None:
+        status.update(Text(f"{clean(said)} …"))
+        status.start()  # not before there is something to tell: most verbs are quicker
+
+    try:
+        yield tell
+    finally:
+        status.stop()
 
 
 def _app_for(verb: Verb) -> type[_VerbApp]:

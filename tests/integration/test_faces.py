@@ -271,6 +271,7 @@ def test_export_from_both_faces(kernel, home):
         home, "export", "First analysis", "-o", "first.ipynb", "--force", "--verify", "--json"
     )
     assert json.loads(verified.stdout)["verified"] is True
+    assert verified.stderr == ""
 
 
 def test_enable_and_disable(home, tmp_path):

@@ -54,7 +54,9 @@ def _argument(*names: str, implied: str | None = None, **options: Any) -> Argume
 
 
 _SESSION = _argument("session", nargs="?", metavar="SESSION", help=SESSION_HELP)
-_STEPS = _argument("--step", nargs="+", type=int, default=[], metavar="N", help="only these steps")
+_STEPS = _argument(
+    "--step", nargs="+", action="extend", type=int, default=[], metavar="N", help="only these steps"
+)
 _OF_SESSION = _argument("--session", dest="of", metavar="SESSION", help=SESSION_HELP)
 _WHAT = _argument("what", metavar="NAME|STEP", help="a variable, or the number of a step")
 _REPLAY = _argument(
@@ -182,7 +184,7 @@ VERBS: tuple[Verb, ...] = (
         lambda s, a: s.graph(a.session, names=a.name, form=a.format),
         (
             _SESSION,
-            _argument("--name", nargs="+", default=[], metavar="NAME",
+            _argument("--name", nargs="+", action="extend", default=[], metavar="NAME",
                       help="mark the steps that these variables need"),
             _argument("--format", metavar="svg|dot|mermaid|json",
                       help="default: a picture in a notebook, a table elsewhere"),
@@ -246,9 +248,9 @@ VERBS: tuple[Verb, ...] = (
             _argument("--format", metavar="NAME", help="a format that the suffix does not say: "
                       "notebook, script, markdown, html, bundle, prov, ro-crate"),
             _argument("--all", action="store_true", help="every step, failures included"),
-            _argument("--step", nargs="+", type=int, default=[], metavar="N",
+            _argument("--step", nargs="+", action="extend", type=int, default=[], metavar="N",
                       help="only what these steps need"),
-            _argument("--target", nargs="+", default=[], metavar="NAME",
+            _argument("--target", nargs="+", action="extend", default=[], metavar="NAME",
                       help="only what these variables need"),
             _argument("--verify", choices=("safe", "all"), metavar="safe|all", implied="safe",
                       help="run it in a fresh kernel and compare; --verify=all also what used "

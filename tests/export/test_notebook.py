@@ -417,3 +417,23 @@ def test_importing_the_export_starts_no_machinery():
     )
     done = run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_cells_that_are_not_exported_keep_their_numbers_where_outputs_are_asked_for(recording):
+    """``%load_ext ipysession`` was In [1]: without it ``_2`` would be ``_1``."""
+    recording.step("40 + 2", ["_2"], execution_count=2)
+    recording.step("x = []", ["x"], execution_count=4)
+    recording.step(
+        "x.append(_2)", reads=["_2", "x", "numbering:2"], changed=["x"], execution_count=6
+    )
+    made = code(built(recording, all=True))
+    assert [cell.execution_count for cell in made] == [1, 2, 4, 6]
+    assert "In [1] is not part" in made[0].source
+    assert all(line.startswith("#") for line in made[0].source.splitlines())
+
+
+def test_no_cell_stands_in_where_nobody_asks_for_an_output(recording):
+    """The numbers of cells are of no account then."""
+    recording.step("40 + 2", ["_2"], execution_count=2)
+    recording.step("x = []", ["x"], execution_count=4)
+    assert [cell.source for cell in code(built(recording, all=True))] == ["40 + 2", "x = []"]

@@ -377,3 +377,14 @@ def test_ctrl_c_ends_it_and_its_kernel(recording, tmp_path):
     time.sleep(0.2)
     with pytest.raises(ProcessLookupError):
         os.kill(int(marker.read_text()), 0)
+
+
+def test_outputs_that_are_asked_for_by_number_are_those_of_the_session(recording):
+    """Although the cells that loaded and asked us are not exported."""
+    recording.step("40 + 2", ["_2"], execution_count=2, outputs=[result("42")])
+    recording.step(
+        "x = [Out[2]]; x.append(_2); x", ["x", "_5"], ["_2", "numbering:2"], changed=["y"],
+        execution_count=5, outputs=[result("[42, 42]")],
+    )  # fmt: skip
+    verdict = verified(recording)
+    assert verdict.ok, verdict

@@ -18,6 +18,7 @@ from ipysession.export.surroundings import (
     removed_cells,
     surroundings,
 )
+from ipysession.lineage.things import kind_of, thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,12 +68,15 @@ def assemble(reading: Reading, selection: Selection, notebook: Path | None = Non
     notes = note_positions(session.notes, kept)
     newest = {step.cell_id: step.number for step in kept if step.cell_id is not None}
     ids = CellIds(frozenset(newest))
+    missing = _missing_counts(kept)
     cells: list[dict[str, Any]] = []
     for position in range(len(kept) + 1):
         cells += _notes(session, notes.get(position, []), ids, plain)
         cells += _texts(around.texts.get(position, []), ids, plain)
         if position < len(kept):
             step = kept[position]
+            for number in missing.get(step.number, ()):
+                cells.append(_stand_in(number, ids))
             wanted = step.cell_id if newest.get(step.cell_id or "") == step.number else None
             cell = _code_cell(session, step, outputs.get(step.number, []), plain)
             cell["id"] = ids.take(wanted, f"step-{step.number}", owner=True)
@@ -89,6 +93,46 @@ def assemble(reading: Reading, selection: Selection, notebook: Path | None = Non
     )
     nb.check(made)
     return made
+
+
+def _missing_counts(kept: tuple[Step, ...]) -> dict[int, range]:
+    """The numbers that IPython gave to cells which are not among those exported (ours, for the
+    most part), by the step that comes after them; as far as a kept step asks for an output by its
+    number, which would be another one otherwise.
+    """
+    last = max(map(_asks_for_count, kept), default=0)
+    found: dict[int, range] = {}
+    counted = 0
+    for step in kept:
+        count = step.execution_count or 0
+        if not step.store_history or counted >= count:
+            continue
+        if counted >= last:
+            break
+        found[step.number] = range(counted + 1, count)
+        counted = count
+    return found
+
+
+def _asks_for_count(step: Step) -> int:
+    """Up to which number the numbers of outputs must be as they were for a step; 0: none need."""
+    lineage = step.provenance.lineage
+    asked = [thing(text).root for text in ({} if lineage is None else lineage.read)]
+    counts = [text.partition(":")[2] for text in asked if kind_of(text) == "numbering"]
+    here = step.execution_count or 0
+    return max((int(count) if count else here for count in counts), default=0)
+
+
+def _stand_in(number: int, ids: CellIds) -> dict[str, Any]:
+    """A cell that does nothing but to be counted."""
+    return {
+        "cell_type": "code",
+        "id": ids.take(None, f"number-{number}"),
+        "source": f"# In [{number}] is not part of this export; this keeps the numbers of outputs.",
+        "execution_count": number,
+        "metadata": {"ipysession": {"stands_in": True}},
+        "outputs": [],
+    }
 
 
 def _code_cell(

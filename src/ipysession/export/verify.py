@@ -221,6 +221,8 @@ def _run(
         if cell.get("id") == "ipysession-values":
             progress("comparing values")
             return
+        if _step(cell) is None:
+            return
         at[0] = _step(cell)
         done[0] += 1
         progress(f"running cell {done[0]} of {len(steps)} (step {at[0]})")

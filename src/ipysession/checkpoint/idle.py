@@ -158,7 +158,9 @@ class IdleSaver:
                     target=self._run, name="ipysession-idle", daemon=True
                 )
                 self._thread.start()
-            self._state.notify_all()
+            # Whom nothing waits for sleeps on: waking the thread costs each cell.
+            if work or self._hand is not None:
+                self._state.notify_all()
 
     def finish(self, seconds: float) -> None:
         """At an orderly end: save what waits, here and now, within ``seconds``."""

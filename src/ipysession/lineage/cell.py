@@ -89,13 +89,17 @@ def read_cell(python: str, expand: Callable[[str], str] = nothing) -> Cell:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `"\d"` in the user's code is the user's
-            tree = ast.parse(python)
-            if _TO_TRANSLATE.search(python):
-                tree = _Translation(cell, expand).translated(tree)
-            if _HAS_PARTS.search(python) or "import" in python:
-                _Parts(cell).take(tree)
+            translates = _TO_TRANSLATE.search(python) is not None
+            has_parts = _HAS_PARTS.search(python) is not None or "import" in python
+            said: str | ast.Module = python
+            if translates or has_parts:
+                said = tree = ast.parse(python)
+                if translates:
+                    said = tree = _Translation(cell, expand).translated(tree)
+                if has_parts:
+                    _Parts(cell).take(tree)
             code = compile(
-                tree, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+                said, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
             )
             cell.flow = cell_flow(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

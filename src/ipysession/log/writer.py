@@ -233,8 +233,12 @@ class Log:
 
     def _drain(self) -> None:
         """Write what waits, in order, until the disk refuses."""
-        newest_first = islice(reversed(self._queue), self.waiting)
-        for entries in _batches(reversed([*newest_first])):
+        queue = self._queue
+        waiting = queue[-1].record.seq - self._written if queue else 0
+        if waiting <= 0:
+            return
+        newest_first = islice(reversed(queue), waiting)
+        for entries in [[queue[-1]]] if waiting == 1 else _batches(reversed([*newest_first])):
             try:
                 self._write(b"".join(entry.data for entry in entries))
             except OSError as error:

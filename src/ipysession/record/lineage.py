@@ -161,7 +161,8 @@ class LineageWatch:
             return None
         with quiet():
             found = self._end(step, bound, deleted, users, seen, ok=ok, count=count)
-        self._not_alone = self._others_run()
+        # A step that ran no code but its own has started nothing.
+        self._not_alone = not found.inert and self._others_run()
         return found
 
     def _end(

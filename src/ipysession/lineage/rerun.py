@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ class RerunPlan:
     steps: dict[int, str] = field(default_factory=dict)
     held_back: dict[int, str] = field(default_factory=dict)
     """Steps that would have to run, but rest on one that must not, and on which."""
+    barred: tuple[int, ...] = ()
+    """Those of the steps that must not run."""
     random: dict[int, frozenset[str]] = field(default_factory=dict)
     """Of each step the random generators that it finds as they were recorded."""
 
@@ -64,8 +67,7 @@ class _Planner:
         self._graph = graph
         self._follow = follow
         self._why = dict(asked)
-        self._outdated = set(stale)
-        """Whatever rests on what runs again, too."""
+        self._stale = frozenset(stale)
         self._cells = {step.number: cell_of(step) for step in graph.steps}
         self._newest = newest_runs(graph.steps)
         self._last = max(self._newest, default=0)
@@ -79,6 +81,10 @@ class _Planner:
             thing(text).root for number in asked for text in self._written(number) if not follow
         )
         """What stays as the asked steps leave it."""
+        self._new: list[int] = []
+        """Of the steps that run again: those that were not looked at since they are known."""
+        self._resting: set[int] = set()
+        """What rests on steps that run again."""
         self._writers: dict[str, set[int]] = {}
         """Of the steps that run again: who writes each root."""
         self._needs: dict[int, set[int]] = {}
@@ -87,21 +93,26 @@ class _Planner:
 
     def plan(self, barred: Collection[int]) -> RerunPlan:
         """The whole plan."""
-        users = self._users()
-        size = -1
+        users = self._users() if self._follow else {}
         for number in self._why:
             self._note_writes(number)
-        while size != len(self._why):
+        size = 0
+        while size != len(self._why):  # what is added may be the reason to add more
             size = len(self._why)
-            for number in tuple(self._why):
+            self._new = list(self._why)
+            while self._new:
+                number = self._new.pop()
                 self._take_needs(number)
                 self._take_restorers(number)
-                if self._follow:
-                    said = f"it rests on step {number}"
-                    self._add_all(users.get(number, ()), said)
+                self._add_all(users.get(number, ()), f"it rests on step {number}")
         held = self._held_back(barred)
-        order = [n for n in self._order() if n not in held and n not in barred]
-        return RerunPlan({n: self._why[n] for n in order}, held, self._random)
+        order = [n for n in self._order() if n not in held]
+        return RerunPlan(
+            {n: self._why[n] for n in order if n not in barred},
+            held,
+            tuple(n for n in order if n in barred),
+            self._random,
+        )
 
     # -- which -------------------------------------------------------------------------
 
@@ -113,10 +124,12 @@ class _Planner:
         for number in numbers:
             if number not in self._why:
                 self._why[number] = said
+                self._new.append(number)
                 self._note_writes(number)
 
     def _note_writes(self, number: int) -> None:
-        self._outdated.update(self._graph.uses(number))
+        if number not in self._resting:
+            self._resting.update(self._graph.uses(number))
         for text in self._written(number):
             self._writers.setdefault(thing(text).root, set()).add(number)
 
@@ -164,7 +177,7 @@ class _Planner:
                 random.add(text)
                 continue
             now = set(self._graph.makers(text, self._last, whole=whole))
-            remade |= makers & self._outdated
+            remade |= self._outdated(makers)
             if makers == now and not remade:
                 continue
             if part and not remade.intersection(self._wholes(text)):
@@ -175,24 +188,28 @@ class _Planner:
         self._add_all(needs, f"step {number} needs what it made")
 
     def _is_as_recorded(self, number: int, text: str, makers: set[int]) -> bool:
-        if makers & self._outdated or not makers.isdisjoint(self._why):
+        if self._outdated(makers) or not makers.isdisjoint(self._why):
             return False
         return makers == set(self._graph.makers(text, number - 1)) - {number}
+
+    def _outdated(self, numbers: set[int]) -> set[int]:
+        """Those of the steps that did not find what they should have."""
+        return {n for n in numbers if n in self._stale or n in self._resting}
 
     def _wholes(self, text: str) -> tuple[int, ...]:
         return self._graph.makers(text, self._last, whole=True)
 
     def _remade(self, root: str, part: str, number: int, *, whole: bool) -> set[int]:
         """The steps that run again and write the part (or, where ``whole``, what holds it)."""
+        if not part:
+            return self._writers.get(root, set()) - {number}
         found = set()
         for other in self._writers.get(root, ()):
             if other == number:
                 continue
             for text in self._written(other):
                 its_root, its_part = thing(text)
-                if its_root == root and (
-                    not its_part or (not whole and (not part or its_part in (part, KEYS)))
-                ):
+                if its_root == root and (not its_part or (not whole and its_part in (part, KEYS))):
                     found.add(other)
         return found
 
@@ -251,32 +268,32 @@ class _Planner:
         for number, needs in self._needs.items():
             for before in needs:
                 after[before].add(number)
+        readers: dict[str, dict[int, set[str]]] = {}
+        for number in self._needs:
+            for root, part in map(thing, self._graph.facts(number).read):
+                readers.setdefault(root, {}).setdefault(number, set()).add(part)
         for root, numbers in self._writers.items():
             writers = sorted(numbers, key=lambda n: self._key(n, slots))
             for first, second in itertools.pairwise(writers):
                 after[first].add(second)
-            self._readers_first(root, writers, slots, after)
+            keys = [self._key(n, slots) for n in writers]
+            # Whoever reads what a step makes runs before the next one that writes it.
+            for reader, parts in readers.get(root, {}).items():
+                makers = self._needs[reader] & numbers
+                if makers:
+                    last = max(self._key(n, slots) for n in makers)
+                    later = writers[bisect_right(keys, last) :]
+                    after[reader].update(self._next_writer(root, parts, later))
+                    after[reader].discard(reader)
         return after
 
-    def _readers_first(
-        self,
-        root: str,
-        writers: list[int],
-        slots: Mapping[int, int],
-        after: Mapping[int, set[int]],
-    ) -> None:
-        """Whoever reads what a step makes runs before the next one that writes it."""
-        for reader, needs in self._needs.items():
-            mine = needs.intersection(writers)
-            read = [thing(t) for t in self._graph.facts(reader).read if thing(t).root == root]
-            if not mine or not read:
-                continue
-            last = max(self._key(n, slots) for n in mine)
-            for other in writers:
-                if other not in mine and other != reader and self._key(other, slots) > last:
-                    parts = {thing(t).part for t in self._written(other) if thing(t).root == root}
-                    if any(not part or not parts.isdisjoint(("", part)) for _, part in read):
-                        after[reader].add(other)
+    def _next_writer(self, root: str, parts: set[str], writers: Iterable[int]) -> Iterable[int]:
+        """The first of ``writers`` that writes what overlaps with ``parts``; others follow it."""
+        for number in writers:
+            written = {part for its, part in map(thing, self._written(number)) if its == root}
+            if "" in parts or "" in written or not parts.isdisjoint(written):
+                return (number,)
+        return ()
 
     def _held_back(self, barred: Collection[int]) -> dict[int, str]:
         """What rests on a barred step, or would have to be mended by one."""

@@ -83,15 +83,12 @@ class Rerunning(KernelSessions):
             if (effects := effects_of(step, policy, unproven))
         }
         try:
-            everything = plan_rerun(graph, asked, follow=stale, stale=found)
             plan = plan_rerun(graph, asked, follow=stale, stale=found, barred=barred)
         except LookupError as error:
             raise InvalidRequest(str(error)) from error
         session = reading.session
         blocked = [
-            Blocked(number, session.step(number).source, barred[number])
-            for number in everything.steps
-            if number in barred
+            Blocked(number, session.step(number).source, barred[number]) for number in plan.barred
         ]
         return plan, blocked
 

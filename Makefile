@@ -5,6 +5,7 @@
 #   .venv         the newest versions of everything, for all targets
 #   .venv-oldest  the oldest supported IPython and ipykernel, for the integration tests; all else it
 #                 takes from .venv, so that making it costs seconds instead of a minute
+#   .venv-fidelity  torch and xgboost besides the other libraries, for `make fidelity` alone
 # A stamp file inside says which extras an environment holds; it is older than pyproject.toml when
 # that changed since, and make then installs again. `make demo` asks for the light extra "demo"
 # only, so the first demo starts soon; `make test` later adds the rest to the same environment,
@@ -24,6 +25,10 @@ BIN := .venv/bin
 DEMO_STAMP := .venv/.holds-demo
 DEV_STAMP := .venv/.holds-dev
 OLDEST_STAMP := .venv-oldest/.holds-test
+# What else pip is told there, for a torch without CUDA, a tenth of the size:
+#   make fidelity FIDELITY_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
+FIDELITY_OPTIONS ?=
+FIDELITY_STAMP := .venv-fidelity/.holds-fidelity
 PANEL_STAMP := .venv/.holds-panel
 # What the Sessions panel is built from; hatch_build.py builds it, and only when one is newer.
 PANEL_SOURCES := hatch_build.py $(wildcard ui/*.json) $(shell find ui/src ui/style ui/schema -type f)
@@ -42,8 +47,8 @@ PYTEST_PARALLEL := -n $(WORKERS) --dist worksteal
 COVERED_ROOMS := model log store
 COVERAGE_FLOOR := 95
 
-.PHONY: help demo test lint types unit integration kill-test browser oldest bench docs-schema clean \
-	python system-packages
+.PHONY: help demo test lint types unit integration kill-test browser oldest fidelity bench docs-schema \
+	clean python system-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +92,10 @@ kill-test: $(DEV_STAMP) ## kill real kernels at random moments, KILLS=200 of the
 oldest: $(OLDEST_STAMP) system-packages ## recorder, resume and faces with the oldest IPython and ipykernel
 	.venv-oldest/bin/python -m pytest $(PYTEST_PARALLEL) $(OLDEST_TESTS)
 
+fidelity: $(FIDELITY_STAMP) ## kinds of objects that come back, those of torch and xgboost too
+	.venv-fidelity/bin/python -m pytest tests/checkpoint/test_fidelity.py \
+		tests/checkpoint/test_fidelity_libraries.py
+
 bench: $(DEV_STAMP) ## measurements, side by side with peers
 	$(BIN)/python -m benchmarks
 
@@ -94,7 +103,7 @@ docs-schema: $(DEV_STAMP) ## write docs/log.schema.json from the models
 	$(BIN)/python -m ipysession.model.schema
 
 clean: ## remove environments, caches and what was built
-	rm -rf .venv .venv-oldest build dist test-results htmlcov .coverage .coverage.* \
+	rm -rf .venv .venv-oldest .venv-fidelity build dist test-results htmlcov .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache \
 		ui/node_modules ui/lib src/ipysession/labextension
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
@@ -116,6 +125,10 @@ $(OLDEST_STAMP): $(DEV_STAMP) scripts/oldest-constraints.txt
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> "$$(.venv-oldest/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/newest.pth"
 	$(call into,.venv-oldest,[test] --constraint scripts/oldest-constraints.txt)
+	touch $@
+
+$(FIDELITY_STAMP): pyproject.toml | python
+	$(call install,.venv-fidelity,[fidelity] $(FIDELITY_OPTIONS))
 	touch $@
 
 # The panel's files are copied into the environment: after a change they are copied again.

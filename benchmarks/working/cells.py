@@ -282,4 +282,4 @@ class _Author:
     def _deleting(self) -> Cell:
         name = self._dice.choice(sorted(self._names))
         del self._names[name]
-        return Cell(f"del {name}", frozenset(), frozenset({name}))
+        return Cell(f"del {name}", frozenset({name}), frozenset({name}))

@@ -5,18 +5,8 @@ A row is a kind, the cell that makes ``x``, and an expression that must say the 
 after. Where it is `REFUSED`, the saver must say that it cannot be saved.
 """
 
-import warnings
-
 import pytest
-
-from ipysession.checkpoint import pickling
-from ipysession.checkpoint.load import load_group
-from ipysession.checkpoint.pieces import Packing, Pieces
-from ipysession.log import Blobs
-from ipysession.model.payloads import SavedGroup
-
-REFUSED = "refused"
-SAME = "x"
+from checkpoint.kinds import REFUSED, SAME, comes_back_or_is_refused
 
 PLAIN = [
     ("int", "x = 2**100", SAME),
@@ -425,35 +415,13 @@ ALL = [
 ]
 
 
-def space_of(*cells):
-    """The namespace after these cells."""
-    space = {"__name__": "__main__", "__builtins__": __builtins__}
-    for cell in cells:
-        exec(cell, space)
-    return space
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # itertools' own pickling, until 3.14
 @pytest.mark.parametrize(
     ("first", "cell", "said"), [row[1:] for row in ALL], ids=[r[0] for r in ALL]
 )
 def test_each_kind_comes_back_or_is_refused(tmp_path, first, cell, said):
     """All names of the cell as one group, into a kernel in which only the imports ran."""
-    space = space_of(first, cell)
-    values = {n: v for n, v in space.items() if not n.startswith("__")}
-    blobs = Blobs(tmp_path)
-    packing = Packing(lambda: None, Pieces(blobs))
-    if said == REFUSED:
-        with pytest.raises(Exception, match=r"."):
-            pickling.dump(values, space, packing)
-        return
-    pickling.dump(values, space, packing)
-    group = SavedGroup(names=sorted(values), **packing.fields())
-    fresh = space_of(first)
-    fresh.update(load_group(group, blobs, fresh))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert repr(eval(said, fresh)) == repr(eval(said, space))
+    comes_back_or_is_refused(tmp_path, first, cell, said)
 
 
 def test_there_are_at_least_150_kinds():

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(2
 
 def test_after_kills_the_names_hold_what_they_hold_in_a_kernel_that_was_never_killed(tmp_path):
     """Values, which of them are one object, random numbers and files; no cell ran unasked."""
-    journey = work(Workplace(tmp_path), Plan(cells=60, kills=2, seed=2, faster=200))
+    journey = work(Workplace(tmp_path), Plan(cells=60, kills=2, seed=2, faster=100))
     assert journey.wrong == []
     assert len(journey.returns) == 2
     for back in journey.returns:

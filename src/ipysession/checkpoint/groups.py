@@ -18,7 +18,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, Modul
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint.isolation import stand_alone
-from ipysession.lineage import identity
+from ipysession.lineage import identity, library_of, module_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -166,7 +166,7 @@ def _is_kernels(item: Any) -> bool:
     """Is it a part of the kernel itself? A thread of the user's holds its stderr, and through
     that all there is.
     """
-    return type(item).__module__.startswith(_KERNELS)
+    return module_of(type(item)).startswith(_KERNELS)
 
 
 _KERNELS = ("ipykernel.", "IPython.terminal.", "zmq.", "tornado.")
@@ -182,7 +182,7 @@ def rough_size(value: Any) -> int:
         return len(value)
     if _is_drawn(value):
         return _FIGURE_BYTES
-    if type(value).__module__.partition(".")[0] not in _ARRAY_LIBRARIES:
+    if library_of(type(value)) not in _ARRAY_LIBRARIES:
         return 0  # asking an object of the user's may cost anything
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and all(isinstance(length, int) for length in shape):
@@ -210,14 +210,14 @@ def needs_kernel_thread(values: Iterable[Any]) -> bool:
             items += value
         elif type(value).__module__ == "numpy" and getattr(value, "dtype", None) == _OBJECT:
             items += value.ravel()[:1].tolist()  # the axes of plt.subplots(2, 2)
-        if any(type(item).__module__.partition(".")[0] in _OWN_THREAD for item in items):
+        if any(library_of(type(item)) in _OWN_THREAD for item in items):
             return True
     return False
 
 
 def _is_drawn(value: Any) -> bool:
     """Is it a part of a matplotlib figure?"""
-    return type(value).__module__.startswith("matplotlib.") and hasattr(value, "figure")
+    return module_of(type(value)).startswith("matplotlib.") and hasattr(value, "figure")
 
 
 def shared_bases(value: Any) -> set[int] | None:
@@ -295,5 +295,19 @@ def _unseen_parts(item: Any) -> list[Any] | None:
         return list(item.items())
     torch: Any = sys.modules.get("torch")
     if torch is not None and torch.is_tensor(item):
-        return [item.untyped_storage(), item.grad, vars(item)]
+        return _parts_of_tensor(item)
     return None
+
+
+def _parts_of_tensor(tensor: Any) -> list[Any]:
+    # Others have no gradient, and warn when they are asked for it.
+    grad = tensor.grad if tensor.is_leaf else None
+    try:
+        memory = [tensor.untyped_storage()]
+    except (NotImplementedError, RuntimeError):  # a sparse one keeps several tensors
+        memory = [
+            getattr(tensor, part)()
+            for part in ("_indices", "_values")
+            if str(tensor.layout) == "torch.sparse_coo"
+        ]
+    return [*memory, grad, vars(tensor)]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128
 
-from ipysession.lineage import identity
+from ipysession.lineage import identity, module_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -232,7 +232,7 @@ def _is_atomic(kind: type) -> bool:
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(kind, numpy.generic):
         return not issubclass(kind, (numpy.void, numpy.object_))
-    return kind.__module__.startswith("pandas._libs.tslibs") and kind.__name__ in {
+    return module_of(kind).startswith("pandas._libs.tslibs") and kind.__name__ in {
         "NaTType", "Period", "Timedelta", "Timestamp",
     }  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ipysession.lineage import library_of
 from ipysession.model.payloads import Preview
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def type_name(value: Any) -> str:
     return (
         kind.__name__
         if kind.__module__ in {"builtins", "__main__"}
-        else (f"{kind.__module__.partition('.')[0]}.{kind.__name__}")
+        else (f"{library_of(kind)}.{kind.__name__}")
     )
 
 
@@ -57,7 +58,7 @@ def preview(value: Any, redact: Callable[[str], str]) -> Preview:
 def _of_library(value: Any) -> Preview | None:
     """Arrays and tables; their values are told of arrays of numbers only."""
     kind = type(value)
-    root = kind.__module__.partition(".")[0]
+    root = library_of(kind)
     if root == "numpy" and kind is sys.modules["numpy"].ndarray:
         shape, size = list(value.shape), int(value.nbytes)
         text = f"{value.dtype}"

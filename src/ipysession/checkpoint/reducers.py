@@ -17,6 +17,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ipysession.lineage import library_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -43,7 +45,7 @@ def reduce(obj: Any) -> Any:
     if isinstance(obj, _REFUSED_BASES):
         message = f"a {kind.__name__} belongs to the process that it runs in"
         raise TypeError(message)
-    library = _LIBRARIES.get(kind.__module__.partition(".")[0])
+    library = _LIBRARIES.get(library_of(kind))
     return NotImplemented if library is None else library(obj)
 
 
@@ -312,7 +314,26 @@ def _reduce_torch(obj: Any) -> Any:
         return _torch_storage, (memory.numpy(), str(obj.device))
     if kind is torch.Generator:
         return _torch_generator, (str(obj.device), obj.get_state().numpy().tobytes())
+    if torch.is_tensor(obj):
+        return _reduce_tensor(obj)
     return NotImplemented
+
+
+def _reduce_tensor(tensor: Any) -> Any:
+    """As torch does, which forgets the gradient and what a tensor was computed from."""
+    if not tensor.is_leaf:
+        message = "the tensor leads back to what it was computed from, which cannot be saved"
+        raise TypeError(message)
+    if tensor.grad is None:
+        return NotImplemented
+    make, arguments = tensor.__reduce_ex__(5)[:2]
+    return _tensor_with_gradient, (make, arguments, tensor.grad)
+
+
+def _tensor_with_gradient(make: Callable[..., Any], arguments: Any, gradient: Any) -> Any:
+    tensor = make(*arguments)
+    tensor.grad = gradient
+    return tensor
 
 
 def _typed_storage(storage: Any, dtype: Any) -> Any:

@@ -15,7 +15,7 @@ from ipysession.checkpoint.modules import keep_state
 from ipysession.checkpoint.packed import Limits, Packed, Told, why_not
 from ipysession.checkpoint.pieces import BudgetExceededError, Packing, Pieces, until
 from ipysession.checkpoint.preview import preview, type_name
-from ipysession.lineage import is_internal
+from ipysession.lineage import is_internal, library_of
 from ipysession.model.payloads import CheckpointSaved, SavedGroup, SkippedGroup
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class Checkpointer:
             known is not None and known > _LIGHT_SHARE * self.limits.seconds
         ):
             return False
-        return known is not None or type(value).__module__.partition(".")[0] in _SEEN_THROUGH
+        return known is not None or library_of(type(value)) in _SEEN_THROUGH
 
     def _random_states(
         self, namespace: dict[str, Any], told: Told

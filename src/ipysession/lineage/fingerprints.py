@@ -28,7 +28,7 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any
 
-from ipysession.lineage.identity import identity
+from ipysession.lineage.identity import identity, library_of
 from ipysession.lineage.paused import place_of
 from ipysession.lineage.things import attribute, item
 
@@ -142,7 +142,7 @@ class _Eye:
                 self._enter(value)
                 rest = (identity(kind), self._class_of(value), self._slots(value))
                 return hash(rest), {attribute("", name): self.mix(v) for name, v in held.items()}
-        elif kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas":
+        elif kind.__name__ == "DataFrame" and library_of(kind) == "pandas":
             return self._table(value)
         return self.mix(value), None
 
@@ -215,7 +215,7 @@ class _Eye:
         place = place_of(value)
         if place is not None:
             return hash((kind, place[0], *map(self.mix, place[1])))
-        library = kind.__module__.partition(".")[0]
+        library = library_of(kind)
         if library == "numpy":
             return self._of_numpy(value)
         if library == "pandas":
@@ -428,5 +428,5 @@ def _is_of_python(kind: type) -> bool:
     """
     known = (object, list, tuple, dict, set, frozenset, deque)
     return all(base in known or base.__flags__ & _HEAP_TYPE for base in kind.__mro__) and (
-        kind.__module__.partition(".")[0] not in {"torch", "sqlite3", "_io", "socket", "threading"}
+        library_of(kind) not in {"torch", "sqlite3", "_io", "socket", "threading"}
     )

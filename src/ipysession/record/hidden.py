@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ipysession.lineage.fingerprints import fingerprint
+from ipysession.lineage.identity import library_of
 from ipysession.lineage.things import of_kind
 from ipysession.record.effects.habits import code_folders
 from ipysession.record.states import SETTERS, STATES, differences, draws, random_states
@@ -241,7 +242,7 @@ class HiddenWatch:
         for name in names:
             value = self._namespace.get(name)
             if isinstance(value, type) and value.__module__ != "__main__":
-                look.changed[of_kind("library", value.__module__.partition(".")[0])] = "code"
+                look.changed[of_kind("library", library_of(value))] = "code"
             elif type(value).__name__ == "module" and name in look.cell.patched:
                 assert value is not None  # noqa: S101 - None is no module
                 if value.__name__ not in self._users and value.__name__ != "builtins":

@@ -268,3 +268,30 @@ def test_two_threads_load_on_namespaces_of_their_own():
     for thread in threads:
         thread.join()
     assert {n: f() for n, f in found.items()} == {n: n for n in range(8)}
+
+
+METHODS = """
+class A:
+    def m(self): return self
+    @classmethod
+    def c(cls): return cls
+class B(A):
+    def m(self): return super().m()
+b = B()
+m, c, own = b.m, B.c, A.m.__get__(b)
+"""
+
+
+def test_a_bound_method_is_that_of_the_class_that_lives():
+    """Also where its class came with another group: it is no copy of the class's function."""
+    space = {"__name__": "__main__"}
+    exec(METHODS, space)
+    fresh = {"__name__": "__main__"}
+    groups = (("A", "B", "b"), ("b", "m", "c", "own"))
+    for data in [dumped({name: space[name] for name in names}, space) for names in groups]:
+        fresh.update(pickling.loads(data, fresh))
+    assert fresh["m"] == fresh["b"].m
+    assert fresh["m"].__func__ is vars(fresh["B"])["m"]
+    assert fresh["c"]() is fresh["B"]
+    assert fresh["own"].__func__.__qualname__ == "A.m"
+    assert fresh["m"]() is fresh["own"]() is fresh["b"]

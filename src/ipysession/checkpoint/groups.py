@@ -138,7 +138,7 @@ def _partition(
         todo = [] if is_plain(namespace[name]) else [namespace[name]]
         while todo and budget > 0:
             item = todo.pop()
-            if item is namespace or is_plain(item) or _is_kernels(item):
+            if item is namespace or is_plain(item) or _links_nothing(item):
                 continue
             first = owner.get(identity(item))
             if first is not None:
@@ -162,14 +162,14 @@ def _partition(
     return [frozenset(group) for group in members.values()], unfinished, met
 
 
-def _is_kernels(item: Any) -> bool:
-    """Is it a part of the kernel itself? A thread of the user's holds its stderr, and through
-    that all there is.
+def _links_nothing(item: Any) -> bool:
+    """Is it a part of the kernel itself (a thread of the user's holds its stderr, and through that
+    all there is), or memory that nobody can write to, which copies of a table share?
     """
-    return module_of(type(item)).startswith(_KERNELS)
+    return module_of(type(item)).startswith(_LINKING_NOTHING)
 
 
-_KERNELS = ("ipykernel.", "IPython.terminal.", "zmq.", "tornado.")
+_LINKING_NOTHING = ("ipykernel.", "IPython.terminal.", "zmq.", "tornado.", "pyarrow.lib")
 
 
 def rough_size(value: Any) -> int:

@@ -14,7 +14,7 @@ import sys
 import threading
 import weakref
 from dataclasses import dataclass, field
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cloudpickle
@@ -60,6 +60,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
             return self._reduce_function(obj)
         if kind is CellType:
             return self._reduce_cell(obj)
+        if kind is MethodType:
+            name = _name_in_class(obj)
+            return NotImplemented if name is None else (_bound_method, (obj.__self__, name))
         if kind is pages.Paged:
             return _assemble, (obj.kind, obj.classes, obj.runs)
         if kind is ModuleType and vars(obj) is self._namespace:
@@ -128,6 +131,32 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
         if id(cell) in self._closure_cells:
             return CellType, ()
         return CellType, (), [_contents(cell)], None, None, _fill_cell
+
+
+def _name_in_class(method: MethodType) -> str | None:
+    """The name by which its class holds the function of a bound method, if it does."""
+    name = getattr(method.__func__, "__name__", "")
+    try:
+        same = _bound_method(method.__self__, name).__func__ is method.__func__
+    except AttributeError:
+        return None
+    return name if same else None
+
+
+def _bound_method(owner: Any, name: str) -> MethodType:
+    """The method of an object, or of a class, as its class defines it: no code of the user's runs.
+
+    (So it is the class's own function, not a copy beside it.) Raises AttributeError.
+    """
+    kinds = owner.__mro__ if isinstance(owner, type) else ()
+    for kind in (*kinds, *type(owner).__mro__):
+        found = vars(kind).get(name)
+        if isinstance(found, classmethod):
+            return MethodType(found.__func__, owner)
+        if isinstance(found, FunctionType) and kind not in kinds:
+            return MethodType(found, owner)
+    message = f"{type(owner).__name__} has no method {name}"
+    raise AttributeError(message)
 
 
 def _reduce_view(view: Any, base: Any) -> Any:

@@ -262,8 +262,8 @@ class Waiting:
             group.values = self._load(group.load, group.codes, gate)
         except Exception as failure:  # noqa: BLE001 - unpickling runs code that may raise anything
             state, error = _State.FAILED, f"{type(failure).__name__}: {failure}"[:300]
-        except BaseException:
-            state = _State.WAITS  # an interrupt is the user's, and may come again
+        except BaseException:  # an interrupt is the user's, and may come again
+            state = _State.WAITS
             raise
         finally:
             with self._changed:

@@ -83,7 +83,7 @@ class DemoKernel:
         except RuntimeError as error:
             self._end()
             raise DemoFailed(f"the kernel did not start: {error}; see {self._log.name}") from error
-        except BaseException:
+        except BaseException:  # Ctrl-C: no kernel stays behind
             self._end()
             raise
         return self

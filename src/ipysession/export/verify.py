@@ -301,7 +301,7 @@ def _execute(client: NotebookClient, environment: dict[str, str]) -> None:
     threading.Thread(target=work, name="ipysession-verify", daemon=True).start()
     try:
         ended.wait()  # not join: a join that Ctrl-C ended once never waits again (CPython 3.11)
-    except BaseException:
+    except BaseException:  # Ctrl-C: the kernel must not outlive who waits for it
         started.wait()
         for loop, task in handle:
             with contextlib.suppress(RuntimeError):  # the loop closed meanwhile

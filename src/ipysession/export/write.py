@@ -210,8 +210,8 @@ def _write_durably(path: Path, content: Callable[[BinaryIO], object]) -> None:
             content(stream)
             stream.flush()
             os.fsync(stream.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)  # also after Ctrl-C: no half-written file stays
+    except BaseException:  # also after Ctrl-C: no half-written file stays
+        path.unlink(missing_ok=True)
         raise
 
 

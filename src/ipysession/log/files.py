@@ -146,7 +146,7 @@ def replace(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
     temporary = _write_temporary(path, data, sync=sync)
     try:
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # also after Ctrl-C: no temporary file stays
         temporary.unlink(missing_ok=True)
         raise
     if sync:
@@ -179,7 +179,7 @@ def _write_temporary(path: Path, data: bytes | memoryview, *, sync: bool) -> Pat
         write_all(descriptor, data)
         if sync:
             sync_data(descriptor)
-    except BaseException:
+    except BaseException:  # as above
         temporary.unlink(missing_ok=True)
         raise
     finally:

@@ -393,13 +393,13 @@ class Log:
             while self._news:
                 try:
                     self._on_trouble(self._news.popleft())
-                except Exception:
+                except Exception:  # it is another room's code: the log goes on whatever it does
                     _logger.exception("telling of trouble with the log failed")
 
     def _say_durable(self, records: list[Record]) -> float | None:
         try:
             return self._on_durable(records)
-        except Exception:
+        except Exception:  # as in _tell_news
             _logger.exception("what follows a sync of the log failed")
             return None
 

@@ -212,8 +212,8 @@ class Recorder(SessionKeeper):
         if step is not None:
             try:
                 self._finish(step, result)
-            except Exception:
-                stack.pop()  # a fault of ours must not make the next cell look nested
+            except Exception:  # a fault of ours must not make the next cell look nested
+                stack.pop()
                 raise
             step.forget()
         stack.pop()

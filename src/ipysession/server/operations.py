@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ipysession import errors
 from ipysession.model.session import Note
 from ipysession.server import answers as a
+from ipysession.server import outcomes as o
 from ipysession.server import requests as r
 
 
@@ -62,7 +63,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "delete", "sessions/{id}", "deleteSession", "Delete it for good, in two steps",
-        a.Deleted, query=r.DeleteQuery,
+        o.Deleted, query=r.DeleteQuery,
         problems=(*_WRITTEN, errors.ConfirmationNeeded),
         description="The first answer is 409 with a token in `confirm`; the second request "
         "names that token. It holds for this session as it stands, and for a few minutes.",
@@ -94,18 +95,18 @@ OPERATIONS: tuple[Operation, ...] = (
         a.Diff, query=r.DiffQuery, problems=_ASKED,
     ),
     Operation(
-        "get", "sessions/{id}/plan", "planResume", "What a resume would do", a.ResumePlan,
+        "get", "sessions/{id}/plan", "planResume", "What a resume would do", o.ResumePlan,
         query=r.PlanQuery, problems=_ASKED,
     ),
     Operation(
-        "post", "sessions/{id}/resume", "resumeSession", "Resume it in a kernel", a.Resumed,
+        "post", "sessions/{id}/resume", "resumeSession", "Resume it in a kernel", o.Resumed,
         body=r.ResumeRequest,
         problems=(*_WRITTEN, errors.ResumeRefused, errors.KernelNotFound, errors.KernelBusy),
         description="The kernel runs it as if the user had typed `%session resume`, without a "
         "cell; the answer comes when it is done. Its output goes to no cell.",
     ),
     Operation(
-        "post", "sessions/{id}/export", "exportSession", "Export it", a.Exported,
+        "post", "sessions/{id}/export", "exportSession", "Export it", o.Exported,
         body=r.ExportRequest,
         problems=(*_ASKED, errors.ExportRefused, errors.KernelNotFound, errors.KernelBusy),
         description="Without `path` the file itself is the answer. With `path` it is written "
@@ -117,17 +118,17 @@ OPERATIONS: tuple[Operation, ...] = (
         status=201, problems=(*_WRITTEN, errors.StepNotFound),
     ),
     Operation(
-        "get", "notebook", "getNotebook", "What there is for a notebook", a.NotebookDocument,
+        "get", "notebook", "getNotebook", "What there is for a notebook", o.NotebookDocument,
         query=r.NotebookQuery, problems=(errors.InvalidRequest,),
     ),
     Operation(
         "get", "restore", "getRestorable", "Recorded outputs that are newer than a notebook's",
-        a.Restorable, query=r.RestoreQuery, problems=_ASKED,
+        o.Restorable, query=r.RestoreQuery, problems=_ASKED,
     ),
-    Operation("get", "storage", "getStorage", "What the store takes", a.Storage),
-    Operation("get", "settings", "getSettings", "The settings", a.Settings),
+    Operation("get", "storage", "getStorage", "What the store takes", o.Storage),
+    Operation("get", "settings", "getSettings", "The settings", o.Settings),
     Operation(
-        "patch", "settings", "changeSettings", "Change settings", a.Settings,
+        "patch", "settings", "changeSettings", "Change settings", o.Settings,
         body=r.SettingsChange, problems=(errors.InvalidRequest,),
         description="Kernels, server and shell take them from one file.",
     ),

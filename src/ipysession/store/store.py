@@ -278,7 +278,7 @@ class Store:
                 on_trouble=on_trouble,
                 publish=self._publish,
             )
-        except BaseException:
+        except BaseException:  # also after Ctrl-C: nobody could open the session any more
             lock.release()
             raise
 

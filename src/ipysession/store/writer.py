@@ -114,8 +114,8 @@ class SessionWriter:
             self._fold_is_whole = False
             try:
                 record = self.log.append(payload, blobs=blobs, later=later)
-            except Exception:
-                self._fold_is_whole = True  # nothing was appended
+            except Exception:  # whatever was wrong with the payload: nothing was appended
+                self._fold_is_whole = True
                 raise
             totals.apply(record)
             self._fold_is_whole = True

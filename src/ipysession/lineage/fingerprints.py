@@ -135,7 +135,8 @@ class _Eye:
             and all(type(key) in (str, int) for key in value)
         ):
             self._enter(value)
-            return hash(kind), {item("", key): self.mix(held) for key, held in value.items()}
+            parts = {item("", key): self.mix(held) for key, held in value.items()}
+            return hash((kind, self._factory(value))), parts
         if _is_users(kind) or kind is SimpleNamespace:
             held = _instance_dict(value)
             if held is not None and len(held) <= _MOST_PARTS and not _is_container(value):
@@ -170,7 +171,7 @@ class _Eye:
         if kind in (list, deque):
             return hash((kind, self._all(value)))
         if kind in (dict, OrderedDict, defaultdict, Counter, MappingProxyType):
-            return hash((kind, self._all(value), self._all(value.values())))
+            return hash((kind, self._all(value), self._all(value.values()), self._factory(value)))
         if kind in (set, frozenset):
             return hash((kind, frozenset(map(self.mix, value))))
         if kind is bytearray:
@@ -196,6 +197,9 @@ class _Eye:
                 ones = tuple(i for i, number in enumerate(items) if number == -1)  # as in `mix`
             return hash((kinds, tuple(items), ones))
         return hash(tuple(map(self.mix, items)))
+
+    def _factory(self, value: Any) -> int:
+        return self.mix(value.default_factory) if type(value) is defaultdict else 0
 
     def _unchanging(self, value: Any) -> int:
         try:
@@ -274,7 +278,8 @@ class _Eye:
                 cells.append(0)
         return hash(
             (identity(value.__code__), tuple(cells), self.mix(value.__defaults__),
-             self.mix(value.__kwdefaults__), self.mix(value.__dict__))
+             self.mix(value.__kwdefaults__), self.mix(value.__dict__), value.__doc__,
+             value.__name__, value.__qualname__)
         )  # fmt: skip
 
     def _class(self, value: type) -> int:
@@ -285,7 +290,10 @@ class _Eye:
             or isinstance(part, (FunctionType, staticmethod, classmethod, property))
             if name != "_abc_impl"
         }
-        return hash((self._all(held), self._all(held.values()), value.__bases__))
+        notes = vars(value).get("__annotations__")
+        told = tuple((n, identity(a)) for n, a in notes.items()) if type(notes) is dict else ()
+        said = value.__doc__ if type(value.__doc__) is str else ""
+        return hash((self._all(held), self._all(held.values()), value.__bases__, told, said))
 
     def _class_of(self, value: Any) -> int:
         """The class's own content, where no name leads to it any more; else the name does."""
@@ -342,10 +350,10 @@ class _Eye:
             self._alive.append(owner)
             owner = getattr(owner, "base", None)
         if value.dtype.hasobject:
-            return hash((value.shape, self._all(value.ravel().tolist())))
+            return hash((value.shape, value.flags.writeable, self._all(value.ravel().tolist())))
         if value.nbytes > _MOST_BYTES:
             raise _TooLargeError
-        return hash((value.shape, str(value.dtype), value.tobytes()))
+        return hash((value.shape, value.flags.writeable, str(value.dtype), value.tobytes()))
 
     def _table(self, value: Any) -> tuple[int, dict[str, int] | None]:
         """A table of pandas, its columns as parts; or a column, or an index."""
@@ -354,8 +362,9 @@ class _Eye:
         if isinstance(value, pandas.DataFrame):
             if value.shape[1] > _MOST_PARTS or value.size > _MOST_ATOMS:
                 raise _TooLargeError
-            rest = hash((self._column(value.index), self.mix(value.attrs)))
             columns = list(value.columns)
+            names = self.mix(tuple(value.columns.names))
+            rest = hash((self._labels(value.index), names, self._notes(value)))
             printed = [self._column(value._get_column_array(i)) for i in range(len(columns))]  # noqa: SLF001 - the public ways make copies, or caches in the user's table
             if len(set(columns)) == len(columns) and all(type(c) in (str, int) for c in columns):
                 return rest, {
@@ -365,11 +374,17 @@ class _Eye:
         if isinstance(value, pandas.Series):
             if value.size > _MOST_ATOMS:
                 raise _TooLargeError
-            parts = self._column(value.index), self._column(value.array), self.mix(value.name)
-            return hash(parts), None
+            parts = self._labels(value.index), self._column(value.array), self.mix(value.name)
+            return hash((*parts, self._notes(value))), None
         if isinstance(value, pandas.Index):
-            return self._column(value), None
+            return self._labels(value), None
         return self._opaque(*gc.get_referents(value)[:50]), None
+
+    def _labels(self, index: Any) -> int:
+        return hash((self._column(index), self.mix(tuple(index.names))))
+
+    def _notes(self, table: Any) -> int:
+        return hash((self.mix(table.attrs), table.flags.allows_duplicate_labels))
 
     def _column(self, values: Any) -> int:
         if len(values) > _MOST_ATOMS:
@@ -377,7 +392,7 @@ class _Eye:
         array = getattr(values, "_ndarray", values)
         kind = type(array).__module__
         if kind.startswith("numpy") and not array.dtype.hasobject:
-            return self._array(array)
+            return self._array(array) if array is values else self._coded(values, array)
         if type(values).__name__ == "RangeIndex":
             return hash((values.start, values.stop, values.step, values.name))
         if not kind.startswith("numpy"):
@@ -386,6 +401,14 @@ class _Eye:
         else:
             self._array_owner(array)
         return hash((str(values.dtype), self._all(array.tolist())))
+
+    def _coded(self, values: Any, array: Any) -> int:
+        """An array of pandas that numbers stand for: of categories, or of times."""
+        kind = values.dtype
+        categories = getattr(kind, "categories", None)
+        if categories is None:
+            return hash((str(kind), self._array(array)))
+        return hash((self._column(categories), bool(kind.ordered), self._array(array)))
 
     def _array_owner(self, array: Any) -> None:
         while array is not None:

@@ -1,5 +1,6 @@
 """Idle time saves what a step's budget left over, and never in a cell's way."""
 
+import queue
 import threading
 import time
 
@@ -265,3 +266,41 @@ def test_what_cannot_be_pickled_takes_nothing_along_that_it_shares_nothing_with(
     saver.cell_ended()
     until(lambda: records[-1].step == 2)
     assert [skipped.names for skipped in records[-1].skipped] == [["big", "rows"]]
+
+
+def drawn(thread):
+    """Stands for a figure: it notes the thread that pickles it."""
+
+    class Figure:
+        def __reduce__(self):
+            thread.append(threading.get_ident())
+            return (str, ("figure",))
+
+    Figure.__module__ = "matplotlib.figure"
+    return Figure()
+
+
+def test_what_only_the_kernels_thread_may_save_is_saved_there_when_it_rests(tmp_path):
+    """A figure, which took too long for its cell's own time, is not left to a replay; and what
+    was left over with it does not wait for it.
+    """
+    threads, records, asked = [], [], queue.Queue()
+    namespace = {"fig": drawn(threads), "x": list(range(100))}
+    saver = IdleSaver(
+        Checkpointer(Blobs(tmp_path / "b"), Limits(min_free=0)), namespace, appender(records),
+        lambda: False, call_soon=asked.put,
+    )  # fmt: skip
+    saver.cell_begins()
+    saver.step_saved(1, {"fig", "x"}, ["fig", "x"])
+    saver.cell_ended()
+    until(lambda: saver.waiting == ["fig"])
+    call = asked.get(timeout=WAIT)
+    saver.cell_begins()
+    call()  # it came too late: a cell runs
+    assert threads == []
+    saver.cell_ended()
+    asked.get(timeout=WAIT)()
+    assert set(threads) == {threading.get_ident()}
+    assert saver.waiting == []
+    assert sorted(saved(records)) == [(1, ["fig"]), (1, ["x"])]
+    saver.close()

@@ -10,6 +10,7 @@ to the groups that fit into it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -37,6 +38,12 @@ _STEADY_SECONDS = 0.02
 
 _TRIALS = 8
 """Groups that are loaded for a test after one step; each costs some 100 µs of idle time."""
+
+_KERNEL_RESTED = 1.0
+"""Seconds that the kernel must have been idle before its own thread is asked to save something."""
+
+_KERNEL_SECONDS = 0.1
+"""How long it may take: a cell that comes meanwhile waits so long."""
 
 _logger = logging.getLogger(__name__)
 
@@ -71,7 +78,8 @@ class IdleSaver:
 
     ``append`` puts a record into the log. ``others_run`` says whether threads or tasks of the
     user's run while the kernel is idle: then a group is saved only if two fingerprints agree.
-    ``refused`` is told why a group was refused for lack of space.
+    ``refused`` is told why a group was refused for lack of space. ``call_soon`` has the kernel's
+    own thread call something once it is idle; what only that thread may save waits for it.
     """
 
     def __init__(
@@ -80,7 +88,9 @@ class IdleSaver:
         namespace: dict[str, Any],
         append: Append,
         others_run: Callable[[], bool],
+        *,
         refused: Callable[[str], None] = lambda _: None,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self._checkpointer = checkpointer
         self._limits = checkpointer.limits
@@ -88,6 +98,9 @@ class IdleSaver:
         self._append = append
         self._others_run = others_run
         self._refused = refused
+        self._call_soon = call_soon
+        self._asked = False
+        """The kernel's own thread was asked to save something."""
         self._state = threading.Condition()
         self._waiting: dict[frozenset[str], _Waiting] = {}
         self._idle = False
@@ -151,6 +164,7 @@ class IdleSaver:
             self._save_in_line()
         with self._state:
             self._idle = True
+            self._asked = False
             self._ended = time.perf_counter()
             work = self._waiting or self._checkpointer.unproven
             if work and self._thread is None and not self._closed:
@@ -220,6 +234,9 @@ class IdleSaver:
                     self._state.wait(rest)
                     continue
                 group = self._next(own_thread=False)
+                if group is None and not self._checkpointer.unproven:
+                    self._ask_kernel()
+                    continue
                 if group is None:
                     self._hand = frozenset()
                 else:
@@ -237,7 +254,11 @@ class IdleSaver:
             return True
         if not self._idle:
             return False
-        return self._next(own_thread=False) is not None or bool(self._checkpointer.unproven)
+        return (
+            self._next(own_thread=False) is not None
+            or bool(self._checkpointer.unproven)
+            or self._kernels_group() is not None
+        )
 
     def _still_idle(self) -> bool:
         return self._idle and not self._give_up
@@ -248,10 +269,46 @@ class IdleSaver:
             found = [
                 group
                 for group in self._waiting
+                # To tell groups apart is everybody's.
                 if own_thread
+                or not self._waiting[group].is_group
                 or not needs_kernel_thread(self._namespace.get(name) for name in group)
             ]
             return min(found, key=self._order, default=None)
+
+    # -- in the kernel's own thread ------------------------------------------------------
+
+    def _kernels_group(self) -> frozenset[str] | None:
+        """The group that the kernel's own thread could save now, if it was not asked yet."""
+        if self._call_soon is None or self._asked:
+            return None
+        group = self._next(own_thread=True)
+        if group is None or self._checkpointer.estimate(group, self._namespace) > _KERNEL_SECONDS:
+            return None
+        return group
+
+    def _ask_kernel(self) -> None:
+        """Once it has been idle for a while. With the lock held."""
+        rest = self._ended + _KERNEL_RESTED - time.perf_counter()
+        if rest > 0:
+            self._state.wait(rest)
+        elif self._call_soon is not None:
+            self._asked = True
+            with contextlib.suppress(RuntimeError):  # the kernel's loop has been closed
+                self._call_soon(self._save_in_kernel)
+
+    def _save_in_kernel(self) -> None:
+        with self._state:
+            self._asked = False
+            free = self._idle and self._hand is None and not self._closed
+            group = self._kernels_group() if free else None
+        if group is None:
+            return
+        self._work(group, _until(time.perf_counter() + _KERNEL_SECONDS), in_line=True)
+        with self._state:
+            if group in self._waiting:
+                self._checkpointer.expect(group, 2 * _KERNEL_SECONDS)
+            self._state.notify_all()
 
     def _order(self, group: frozenset[str]) -> tuple[int, int]:
         size = sum(rough_size(self._namespace.get(name)) for name in group)

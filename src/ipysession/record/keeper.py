@@ -159,12 +159,14 @@ class SessionKeeper:
             redact=lambda text: self.redactor.text(text)[0],
         )
         if settings.save_when_idle:
+            loop = self._others.loop
             self._idle = IdleSaver(
                 self._checkpointer,
                 self.shell.user_ns,
                 writer.append,
                 self._others.run,
-                self._refused_to_save,
+                refused=self._refused_to_save,
+                call_soon=None if loop is None else loop.call_soon_threadsafe,
             )
 
     def save_waiting(self) -> None:

@@ -14,13 +14,13 @@ import contextlib
 import logging
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from ipysession.checkpoint.groups import co_variable_groups, needs_kernel_thread, rough_size
+from ipysession.checkpoint.groups import co_variable_groups
 from ipysession.checkpoint.packed import Told, why_not
 from ipysession.checkpoint.pieces import BudgetExceededError
 from ipysession.checkpoint.trial import loads_as_it_was
+from ipysession.checkpoint.waitlist import Waitlist
 from ipysession.model.payloads import CheckpointSaved, SkippedGroup
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ipysession.checkpoint.packed import Packed
     from ipysession.checkpoint.saver import Checkpointer
+    from ipysession.checkpoint.waitlist import Entry
 
 _MOST_EARNED = 30.0
 """Seconds that a long run without idle time may save in one go."""
@@ -57,20 +58,6 @@ class Append(Protocol):
 
 class GivenUpError(BudgetExceededError):
     """A cell began that can reach what was being saved."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A group that waits, or names that may be several groups."""
-
-    step: int
-    bound: frozenset[str]
-    """The names that the step bound."""
-    is_group: bool = False
-    looked_closer: bool = False
-    """It was told apart as well as can be."""
-    again: int = 0
-    """How often it could not be saved because something changed it meanwhile."""
 
 
 class IdleSaver:
@@ -102,7 +89,7 @@ class IdleSaver:
         self._asked = False
         """The kernel's own thread was asked to save something."""
         self._state = threading.Condition()
-        self._waiting: dict[frozenset[str], _Waiting] = {}
+        self._waiting = Waitlist(namespace)
         self._idle = False
         self._ended = 0.0
         self._hurried = False
@@ -116,7 +103,7 @@ class IdleSaver:
     def waiting(self) -> list[str]:
         """The names that wait to be saved."""
         with self._state:
-            return sorted(name for group in self._waiting for name in group)
+            return self._waiting.names
 
     # -- the cell's life -----------------------------------------------------------------
 
@@ -150,13 +137,8 @@ class IdleSaver:
         business, and names that are ``left_over`` wait for the kernel to be idle.
         """
         self._earned = min(self._earned + self._limits.share * seconds, _MOST_EARNED)
-        touched = set(touched)
         with self._state:
-            for group in [group for group in self._waiting if group & touched]:
-                del self._waiting[group]
-            if left_over:
-                names = frozenset(left_over)
-                self._waiting[names] = _Waiting(step, names.intersection(bound))
+            self._waiting.add(step, touched, left_over, bound)
 
     def cell_ended(self) -> None:
         """No cell runs any more."""
@@ -206,7 +188,7 @@ class IdleSaver:
         with self._state:
             if self._hand is not None:
                 return
-        for group in sorted(self._waiting, key=lambda names: self._waiting[names].step):
+        for group in self._waiting.oldest_first():
             price = self._checkpointer.estimate(group, self._namespace)
             if price > self._earned:
                 continue
@@ -264,17 +246,8 @@ class IdleSaver:
         return self._idle and not self._give_up
 
     def _next(self, *, own_thread: bool) -> frozenset[str] | None:
-        """The group to save next: the oldest, and of those the smallest."""
         with self._state:
-            found = [
-                group
-                for group in self._waiting
-                # To tell groups apart is everybody's.
-                if own_thread
-                or not self._waiting[group].is_group
-                or not needs_kernel_thread(self._namespace.get(name) for name in group)
-            ]
-            return min(found, key=self._order, default=None)
+            return self._waiting.next(own_thread=own_thread)
 
     # -- in the kernel's own thread ------------------------------------------------------
 
@@ -309,10 +282,6 @@ class IdleSaver:
             if group in self._waiting:
                 self._checkpointer.expect(group, 2 * _KERNEL_SECONDS)
             self._state.notify_all()
-
-    def _order(self, group: frozenset[str]) -> tuple[int, int]:
-        size = sum(rough_size(self._namespace.get(name)) for name in group)
-        return self._waiting[group].step, size
 
     def _gate(self, deadline: float) -> Callable[[], None]:
         """What the thread passes about every 64 KB: pauses while a cell runs."""
@@ -361,7 +330,7 @@ class IdleSaver:
             self._refuse(group, waiting, why_not(error))
 
     def _save(
-        self, group: frozenset[str], waiting: _Waiting, gate: Callable[[], None]
+        self, group: frozenset[str], waiting: Entry, gate: Callable[[], None]
     ) -> tuple[Told, Packed | None]:
         told = Told()
         if not self._others_run():
@@ -379,7 +348,7 @@ class IdleSaver:
     def _split(
         self,
         group: frozenset[str],
-        waiting: _Waiting,
+        waiting: Entry,
         gate: Callable[[], None],
         *,
         closer: bool = False,
@@ -391,12 +360,7 @@ class IdleSaver:
         with self._state:
             if self._waiting.get(group) is not waiting or self._give_up:
                 return
-            del self._waiting[group]
-            for part in found:
-                bound = waiting.bound & part
-                self._waiting[part] = _Waiting(
-                    waiting.step, bound, is_group=True, looked_closer=closer
-                )
+            self._waiting.split(group, found, closer=closer)
             self._checkpointer.regroup(found)
 
     def _make_durable(self, told: Told, gate: Callable[[], None]) -> None:
@@ -407,13 +371,13 @@ class IdleSaver:
         told.blobs.clear()
 
     def _record(
-        self, group: frozenset[str], waiting: _Waiting, told: Told, packed: Packed | None = None
+        self, group: frozenset[str], waiting: Entry, told: Told, packed: Packed | None = None
     ) -> None:
         with self._state:
             # Under the lock, so that no cell begins between the look and the record.
             if self._give_up or self._waiting.get(group) is not waiting:
                 return
-            del self._waiting[group]
+            self._waiting.remove(group)
             self._append(
                 CheckpointSaved(
                     step=waiting.step,
@@ -434,14 +398,14 @@ class IdleSaver:
             if "the disk" in skipped.reason or "memory" in skipped.reason:
                 self._refused(f"{', '.join(skipped.names)}: {skipped.reason}")
 
-    def _refuse(self, group: frozenset[str], waiting: _Waiting, reason: str) -> None:
+    def _refuse(self, group: frozenset[str], waiting: Entry, reason: str) -> None:
         told = Told(skipped=[SkippedGroup(names=sorted(group), reason=reason)])
         self._record(group, waiting, told)
 
-    def _put_back(self, group: frozenset[str], waiting: _Waiting) -> None:
+    def _put_back(self, group: frozenset[str], waiting: Entry) -> None:
         with self._state:
             if self._waiting.get(group) is waiting:
-                self._waiting[group] = replace(waiting, again=waiting.again + 1)
+                self._waiting.put_back(group)
 
     # -- trials --------------------------------------------------------------------------
 

@@ -75,6 +75,16 @@ class Recording(Configurable):
     save_min_free_bytes = Int(
         256 << 20, help="Nothing more is saved where less than this is free on the store's disk."
     ).tag(config=True)
+    tidy_at_end = Bool(
+        True,
+        help="""At an orderly end of the kernel, note saved values of its session that nothing
+        names, and remove those that were noted an hour or more before.""",
+    ).tag(config=True)
+    keep_checkpoints = Int(
+        0,
+        help="""Then keep only the last so many checkpoints, those of steps with a note, the ends
+        of branches, and what these rest on; 0 keeps all. The newest state is always kept.""",
+    ).tag(config=True)
     digest_seconds = Float(
         0.2, help="Seconds per step for the digests of files that the step read or wrote."
     ).tag(config=True)

@@ -384,3 +384,18 @@ def test_a_value_that_was_seen_to_change_and_not_saved_is_not_loaded_stale():
     """Killed after ``b.append(1)`` where ``a`` holds ``b``, though they were saved apart."""
     script = Script().step(["a", "b"]).step([], ["b"], changed=["a", "b"], no_checkpoint=True)
     assert actions(make_plan(script.session())) == {"a": Action.REPLAY, "b": Action.REPLAY}
+
+
+def test_names_that_idle_time_saved_together_are_loaded_together():
+    """``counter(3)`` changed one of two names that share a list; the other one is told as
+    unchanged, and is still to come from the same group, not from an older one.
+    """
+    script = Script().step(["make", "counter"], saved=["counter=make"], changed=())
+    script.step([], ["counter"], saved=[], skipped=["counter=make"], changed=["counter"])
+    late = p.SavedGroup(names=["counter", "make"], size=10, inline="")
+    script.payloads.append(
+        p.CheckpointSaved(step=2, groups=[late], changed=["counter"], unchanged=["make"])
+    )
+    plan = make_plan(script.session())
+    assert {item.name: item.step for item in plan.names} == {"counter": 2, "make": 2}
+    assert [(load.step, load.wanted) for load in plan.loads] == [(2, ("counter", "make"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -595,3 +596,35 @@ def test_a_kernel_gives_back_room_and_loses_nothing(kernel):
     said = die_and_resume(kernel)
     assert "big" in said["restored"]
     assert kernel.ok("big.sum()").result == total
+
+
+def test_at_an_orderly_end_a_kernel_keeps_the_checkpoints_that_it_was_told_to(home):
+    """In two phases: what is not needed is noted, and removed at an end an hour later."""
+    keeping = ["--Recording.keep_checkpoints=1"]
+    with Kernel(home, arguments=keeping) as kernel:
+        kernel.ok(LOAD)
+        # The random states are saved with the first step, and needed as long.
+        kernel.ok("import numpy as np; np.random.seed(1)")
+        kernel.ok("big = np.random.default_rng(1).random(200_000)")
+        rest(kernel)
+        kernel.ok("big = big + 1")
+        rest(kernel)
+        kernel.restart()
+        reading = ipysession.open()
+        assert reading.session.dropped == {2}
+        blobs = reading.blobs.folder
+        before = {path for path in blobs.glob("??/*") if path.stat().st_size > 100_000}
+        assert len(before) > 8, "nothing is removed yet"
+        noted = blobs / "doomed.json"
+        long_ago = {name: since - 7200 for name, since in json.loads(noted.read_text()).items()}
+        noted.write_text(json.dumps(long_ago))
+        for path in before:
+            os.utime(path, (1, 1))
+        kernel.ok(LOAD)
+        kernel.ok(RESUME)
+        kernel.restart()
+        left = {path for path in before if path.exists()}
+        assert 0 < len(left) < len(before)
+        kernel.ok(LOAD)
+        kernel.ok(RESUME)
+        assert kernel.ok("len(big), bool((big >= 1).all())").result == "(200000, True)"

@@ -169,8 +169,10 @@ class Course:
         for late in saved.own[1:]:
             # What idle time found out of names that the step's own record skipped.
             self._saved(step.number, step.number, late)
+            together = {name for group in late.groups for name in group.names}
             for name in late.unchanged:
-                if name in self._before:  # as it was last saved
+                # As it was last saved, unless it was saved anew with what shares an object with it.
+                if name in self._before and name not in together:
                     self._set(name, self._before[name])
 
     def _touched(self, step: Step, saved: CheckpointSaved | None) -> set[str]:

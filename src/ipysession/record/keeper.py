@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import IPython
 
 import ipysession
-from ipysession.errors import InvalidTransition, NotRecording
+from ipysession.errors import InvalidTransition, LogDamaged, NotRecording
 from ipysession.log import SyncPolicy
 from ipysession.model import Outcome, SessionState
 from ipysession.model import payloads as p
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from ipysession.record.redact import Redactor
     from ipysession.settings import Recording
     from ipysession.store import SessionWriter, Store
+
+
+_TIDIED_BYTES = 32 << 20
+"""A longer log is not read when the kernel ends; this one takes about half a second."""
 
 
 class Saved(NamedTuple):
@@ -240,7 +244,22 @@ class SessionKeeper:
         writer.append(p.RunEnded(reason=reason))
         if writer.state is SessionState.RUNNING:
             writer.append(p.SessionPaused(reason=reason))
+        if self.settings.tidy_at_end:
+            self.notices.guarded(lambda: self._tidy(writer))
         writer.close()
+
+    def _tidy(self, writer: SessionWriter) -> None:
+        """Nothing is being saved any more, and the session's lock is still held. The log is read
+        for it: a very long one would keep the kernel from ending, and waits for `gc`.
+        """
+        from ipysession.checkpoint.tidying import tidy
+
+        logs = writer.folder.log_folder.glob("*.jsonl")
+        if sum(path.stat().st_size for path in logs) > _TIDIED_BYTES:
+            return
+        keep = self.settings.keep_checkpoints
+        with contextlib.suppress(LogDamaged):  # `gc` and `verify-log` tell of it
+            tidy(writer, self.store.key(), keep=keep if keep > 0 else None)
 
     # -- what its user says ------------------------------------------------------------
 

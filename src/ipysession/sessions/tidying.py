@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ipysession.checkpoint.keeping import saved_blobs, steps_to_drop
+from ipysession.checkpoint.tidying import HOUR, tidy
 from ipysession.documents import counted
 from ipysession.errors import InvalidRequest, LogDamaged, SessionBusy
-from ipysession.model import payloads as p
 from ipysession.report import Report, Table, byte_size
 from ipysession.sessions.browsing import BrowsingVerbs
-from ipysession.store.garbage import Swept, named_in, sweep
 
 if TYPE_CHECKING:
     from ipysession.store import SessionWriter
-
-_HOUR = 3600.0
+    from ipysession.store.garbage import Swept
 
 
 class TidyingVerbs(BrowsingVerbs):
@@ -60,7 +57,7 @@ class TidyingVerbs(BrowsingVerbs):
         for session_id in chosen:
             document: dict[str, Any] = {"session": session_id, "passed_over": None}
             try:
-                document |= self._collect(session_id, keep, 0.0 if now else _HOUR, dry_run=dry_run)
+                document |= self._collect(session_id, keep, 0.0 if now else HOUR, dry_run=dry_run)
             except (SessionBusy, LogDamaged) as error:
                 document["passed_over"] = str(error)
             done.append(document)
@@ -81,24 +78,7 @@ class TidyingVerbs(BrowsingVerbs):
     def _collect_in(
         self, writer: SessionWriter, keep: int | None, age: float, *, dry_run: bool
     ) -> dict[str, Any]:
-        writer.log.sync()
-        reading = writer.folder.read(self.store.key())
-        if reading.damage:
-            message = (
-                f"the log of {writer.id} is damaged, so what it names is not known: "
-                "nothing is removed"
-            )
-            raise LogDamaged(message)
-        session, blobs = reading.session, reading.blobs
-        fresh = [] if keep is None else steps_to_drop(session, keep)
-        if fresh and not dry_run:
-            reason = f"kept are the last {keep} and what they rest on"
-            writer.append(p.CheckpointsDropped(steps=fresh, reason=reason))
-            writer.log.sync()
-        dropped = session.dropped.union(fresh)
-        named = named_in(writer.folder.log_folder, without_checkpoints_of=dropped)
-        named |= saved_blobs(session, blobs, dropped)
-        swept = sweep(blobs, named, age=age, only_tell=dry_run)
+        fresh, swept = tidy(writer, self.store.key(), keep=keep, age=age, only_tell=dry_run)
         return {"dropped": fresh, **_document(swept)}
 
 

@@ -8,7 +8,6 @@ touched.
 
 from __future__ import annotations
 
-import enum
 import functools
 import gc
 import random
@@ -18,17 +17,24 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import (
-    BuiltinFunctionType,
-    CodeType,
     FunctionType,
     MappingProxyType,
     MethodType,
-    ModuleType,
     SimpleNamespace,
 )
 from typing import TYPE_CHECKING, Any
 
 from ipysession.lineage.identity import identity, library_of
+from ipysession.lineage.kinds import (
+    ATOMS,
+    NUMBERS,
+    instance_dict,
+    is_atom,
+    is_container,
+    is_numbers,
+    is_of_python,
+    is_users,
+)
 from ipysession.lineage.paused import place_of
 from ipysession.lineage.things import attribute, item
 
@@ -41,27 +47,7 @@ _MOST_BYTES = 1 << 18
 _MOST_PARTS = 64
 """Parts of a dict, an object or a table that are told apart; of more, none is."""
 
-_ATOMS = frozenset(
-    {int, float, complex, bool, str, bytes, type(None), range, type(Ellipsis), type(NotImplemented)}
-)
-_NUMBERS = frozenset({int, float, complex})
-_BY_IDENTITY = (ModuleType, BuiltinFunctionType, CodeType)
-_UNCHANGING = frozenset(
-    {
-        "datetime",
-        "decimal",
-        "fractions",
-        "pathlib",
-        "uuid",
-        "re",
-        "zoneinfo",
-        "_decimal",
-        "ipaddress",
-    }
-)
-"""Modules whose objects cannot change."""
 _CALLED = (FunctionType, MethodType, functools.partial, staticmethod, classmethod, property)
-_HEAP_TYPE = 1 << 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +73,6 @@ class _TooLargeError(Exception):
     """A value is larger than the budget."""
 
 
-def is_atom(value: Any) -> bool:
-    """Can the value surely neither change nor hold what can? Not all such values are known."""
-    kind = type(value)
-    return (
-        kind in _ATOMS
-        or isinstance(value, _BY_IDENTITY)
-        or (isinstance(value, type) and value.__module__ != "__main__")
-        or kind.__module__ in _UNCHANGING
-        or isinstance(value, enum.Enum)
-        or (kind.__module__ == "numpy" and _is_number(value))
-    )
-
-
 def fingerprint(value: Any, namespace: Mapping[str, Any], deadline: float) -> Print:
     """Look at ``value``; past ``deadline`` (by `time.perf_counter`) it counts as too large."""
     eye = _Eye(namespace, deadline)
@@ -108,7 +81,7 @@ def fingerprint(value: Any, namespace: Mapping[str, Any], deadline: float) -> Pr
     except _TooLargeError:
         return Print(
             0, None, opaque=False, unsure=True, shared=frozenset(eye.shared),
-            complete=_is_numbers(value),
+            complete=is_numbers(value),
         )  # fmt: skip
     except Exception:  # noqa: BLE001 - a library's object may refuse anything: it is opaque then
         return Print(0, None, opaque=True, unsure=False, shared=frozenset(eye.shared))
@@ -137,9 +110,9 @@ class _Eye:
             self._enter(value)
             parts = {item("", key): self.mix(held) for key, held in value.items()}
             return hash((kind, self._factory(value))), parts
-        if _is_users(kind) or kind is SimpleNamespace:
-            held = _instance_dict(value)
-            if held is not None and len(held) <= _MOST_PARTS and not _is_container(value):
+        if is_users(kind) or kind is SimpleNamespace:
+            held = instance_dict(value)
+            if held is not None and len(held) <= _MOST_PARTS and not is_container(value):
                 self._enter(value)
                 rest = (identity(kind), self._class_of(value), self._slots(value))
                 return hash(rest), {attribute("", name): self.mix(v) for name, v in held.items()}
@@ -150,9 +123,9 @@ class _Eye:
     def mix(self, value: Any) -> int:
         """A number that differs where the value does, nearly surely."""
         kind = type(value)
-        if kind in _ATOMS:
+        if kind in ATOMS:
             # Python gives -1 and -2 the same hash.
-            return hash((kind, value, kind in _NUMBERS and value == -1))
+            return hash((kind, value, kind in NUMBERS and value == -1))
         self._nodes += 1
         if self._nodes > _MOST_NODES or (
             self._nodes % 256 == 0 and time.perf_counter() > self._deadline
@@ -191,9 +164,9 @@ class _Eye:
         if count > _MOST_ATOMS:
             raise _TooLargeError
         kinds = tuple(map(type, items))
-        if _ATOMS.issuperset(kinds):
+        if ATOMS.issuperset(kinds):
             ones: tuple[int, ...] = ()
-            if not _NUMBERS.isdisjoint(kinds) and -1 in items:
+            if not NUMBERS.isdisjoint(kinds) and -1 in items:
                 ones = tuple(i for i, number in enumerate(items) if number == -1)  # as in `mix`
             return hash((kinds, tuple(items), ones))
         return hash(tuple(map(self.mix, items)))
@@ -230,13 +203,13 @@ class _Eye:
             return hash((info.misses, info.currsize, self.mix(value.__wrapped__)))
         if library in ("matplotlib", "mpl_toolkits") and hasattr(value, "figure"):
             return self._opaque(getattr(value, "figure", None))
-        held = _instance_dict(value)
-        if held is not None and _is_of_python(kind):
+        held = instance_dict(value)
+        if held is not None and is_of_python(kind):
             return hash(
                 (identity(kind), self._class_of(value), self._slots(value), self._all(held),
                  self._all(held.values()), self._contents(value))
             )  # fmt: skip
-        if _is_users(kind):
+        if is_users(kind):
             return hash((identity(kind), self._slots(value), self._contents(value)))
         return self._opaque(*gc.get_referents(value)[:50])
 
@@ -298,7 +271,7 @@ class _Eye:
     def _class_of(self, value: Any) -> int:
         """The class's own content, where no name leads to it any more; else the name does."""
         kind = type(value)
-        if _is_users(kind) and self._namespace.get(kind.__name__) is not kind:
+        if is_users(kind) and self._namespace.get(kind.__name__) is not kind:
             return self.mix(kind)
         return 0
 
@@ -415,41 +388,3 @@ class _Eye:
             self.shared.add(identity(array))
             self._alive.append(array)
             array = getattr(array, "base", None)
-
-
-def _is_number(value: Any) -> bool:
-    numpy: Any = sys.modules["numpy"]
-    return isinstance(value, numpy.generic) and not isinstance(value, numpy.void)
-
-
-def _is_numbers(value: Any) -> bool:
-    """Is it an array that holds no objects? However large, it shares only its memory."""
-    numpy: Any = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.ndarray) and not value.dtype.hasobject
-
-
-def _is_users(kind: type) -> bool:
-    return kind.__module__ == "__main__"
-
-
-def _is_container(value: Any) -> bool:
-    return isinstance(value, (list, tuple, dict, set, frozenset, deque))
-
-
-def _instance_dict(value: Any) -> dict[str, Any] | None:
-    try:
-        held = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        return None
-    return held if type(held) is dict else None
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_of_python(kind: type) -> bool:
-    """Is all that its instances hold in their dict and slots? So it is where no ancestor but
-    object, and the containers that are looked into, is made in C.
-    """
-    known = (object, list, tuple, dict, set, frozenset, deque)
-    return all(base in known or base.__flags__ & _HEAP_TYPE for base in kind.__mro__) and (
-        library_of(kind) not in {"torch", "sqlite3", "_io", "socket", "threading"}
-    )

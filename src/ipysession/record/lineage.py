@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ipysession.lineage import is_internal, is_output
 from ipysession.lineage.cell import Cell, read_cell
-from ipysession.lineage.fingerprints import Print, fingerprint, is_atom
+from ipysession.lineage.fingerprints import Print, fingerprint
+from ipysession.lineage.kinds import is_atom
 from ipysession.lineage.reached import Reached, reached
 from ipysession.lineage.things import KEYS, of_kind, thing
 from ipysession.model.provenance import Lineage

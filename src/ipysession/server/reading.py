@@ -19,7 +19,7 @@ from ipysession.sessions.versions import diff_document, history_document
 
 if TYPE_CHECKING:
     from ipysession.model import Summary
-    from ipysession.store.index import Listed
+    from ipysession.store.rows import Listed
 
 
 class OpenApiHandler(Handler):

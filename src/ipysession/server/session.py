@@ -23,7 +23,7 @@ from ipysession.server.reading import session_entry
 from ipysession.sessions.browsing import details
 
 if TYPE_CHECKING:
-    from ipysession.store.index import Listed
+    from ipysession.store.rows import Listed
 
 _CONFIRM_SECONDS = 300
 

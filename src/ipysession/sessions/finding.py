@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ipysession.model import Session, Step
     from ipysession.store import Reading, SessionWriter
-    from ipysession.store.index import Listed
+    from ipysession.store.rows import Listed
 
 MAX_PAGE = 1000
 """Sessions that one page of a listing holds at most."""

@@ -18,13 +18,23 @@ import sqlite3
 import stat
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ipysession.log import files, read_only
 from ipysession.model import Summary
 from ipysession.model.payloads import StepStarted
 from ipysession.store.folder import SessionFolder
 from ipysession.store.ids import is_id
+from ipysession.store.rows import (
+    SETTLED_SECONDS,
+    Closely,
+    Listed,
+    Row,
+    bytes_in,
+    changed_at,
+    look_closely,
+    settled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,9 +42,6 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 """Of the tables; a file of another version is made anew."""
-
-_SETTLED_SECONDS = 2.0
-"""The clock of a file system may tick so seldom that two changes have the same time."""
 
 _WHOLE_SECONDS = 10.0
 """For so long the folder of all sessions is believed to tell of every change: whoever makes,
@@ -55,36 +62,6 @@ create table sources (
 _logger = logging.getLogger(__name__)
 
 
-class Listed(NamedTuple):
-    """A session in a listing."""
-
-    summary: Summary
-    bytes: int
-    """What its folder takes on the disk."""
-
-
-class _Closely(NamedTuple):
-    """What a folder looks like that may be written just now."""
-
-    changed: int
-    """The folder's time of change, in nanoseconds."""
-    sizes: tuple[tuple[str, int], ...]
-    """Of the log's segments, in bytes."""
-    alive: bool
-    """Whether a living process writes it."""
-
-
-class _Row(NamedTuple):
-    stamp: int | _Closely
-    """What the folder looked like when the summary was taken."""
-    settled: bool
-    """Nobody wrote it then, and the last change was long enough ago: ``stamp`` is the folder's
-    time of change, and tells of every later one."""
-    listed: Listed
-    sized: float
-    """When the size was taken, by the monotonic clock."""
-
-
 class Index:
     """The summaries of the sessions in ``folder``. Any thread and any process may use it."""
 
@@ -92,7 +69,7 @@ class Index:
         self.path = path
         self._folder = folder
         self._key = key
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, Row] = {}
         self._unsettled: set[str] = set()
         """Those whose rows are not settled."""
         self._in_order: list[Listed] | None = None
@@ -124,7 +101,7 @@ class Index:
                 changed = path.stat().st_mtime_ns
             except FileNotFoundError:
                 return None
-            if before is not None and before.stamp in {changed, _closely(path, changed)}:
+            if before is not None and before.stamp in {changed, look_closely(path, changed)}:
                 return before.listed
             row = self._read(session_id, before)
             if row is None:
@@ -186,20 +163,20 @@ class Index:
 
     # -- bringing the rows up to date --------------------------------------------------
 
-    def _refresh(self, *, read: bool) -> dict[str, int | _Closely]:
+    def _refresh(self, *, read: bool) -> dict[str, int | Closely]:
         """Bring the rows up to date; returns what the folders look like that were looked at.
 
         Without ``read`` a session that is being written keeps the summary that it had.
         """
         self._load()
-        changed = _changed(self._folder)
+        changed = changed_at(self._folder)
         is_quiet = (
             changed is not None
             and changed == self._folder_changed
             and time.monotonic() - self._whole_look < _WHOLE_SECONDS
         )
         if not is_quiet:
-            recent = changed is None or time.time() - changed / 1e9 < _SETTLED_SECONDS
+            recent = changed is None or time.time() - changed / 1e9 < SETTLED_SECONDS
             self._folder_changed = None if recent else changed
             self._whole_look = time.monotonic()
         seen = dict(self._look_again() if is_quiet else self._look())
@@ -213,7 +190,7 @@ class Index:
             elif before.settled:
                 continue
             else:
-                row = _settled(before)
+                row = settled(before)
             if row is None:
                 continue  # it was deleted just now: the next look misses it
             self._put(name, row)
@@ -227,23 +204,23 @@ class Index:
         self._keep(news, gone)
         return seen
 
-    def _put(self, name: str, row: _Row) -> None:
+    def _put(self, name: str, row: Row) -> None:
         before = self._rows.get(name)
         if before is None or before.listed != row.listed:
             self._in_order = None
         self._rows[name] = row
         (self._unsettled.discard if row.settled else self._unsettled.add)(name)
 
-    def _look_again(self) -> Iterator[tuple[str, int | _Closely]]:
+    def _look_again(self) -> Iterator[tuple[str, int | Closely]]:
         """The same as `_look`, of those that are not settled: the others are as they were."""
         for name in self._unsettled:
-            changed = _changed(self._folder / name)
+            changed = changed_at(self._folder / name)
             if changed is not None:
-                yield name, _closely(self._folder / name, changed)
+                yield name, look_closely(self._folder / name, changed)
 
     # -- looking at folders ------------------------------------------------------------
 
-    def _look(self) -> Iterator[tuple[str, int | _Closely]]:
+    def _look(self) -> Iterator[tuple[str, int | Closely]]:
         """Each session's id and what its folder looks like."""
         try:
             entries = os.scandir(self._folder)
@@ -263,24 +240,24 @@ class Index:
                 if row is not None and row.settled and row.stamp == status.st_mtime_ns:
                     yield entry.name, status.st_mtime_ns
                 else:
-                    yield entry.name, _closely(self._folder / entry.name, status.st_mtime_ns)
+                    yield entry.name, look_closely(self._folder / entry.name, status.st_mtime_ns)
 
-    def _read(self, name: str, before: _Row | None) -> _Row | None:
+    def _read(self, name: str, before: Row | None) -> Row | None:
         folder = SessionFolder(self._folder / name)
         try:
-            stamp = _closely(folder.path, folder.path.stat().st_mtime_ns)
+            stamp = look_closely(folder.path, folder.path.stat().st_mtime_ns)
             summary = folder.summary(self._key())
             size, sized = 0, time.monotonic()
             if before is not None and stamp.alive and sized - before.sized < _SIZE_SECONDS:
                 size, sized = before.listed.bytes, before.sized
             else:
-                size = _bytes(folder.path)
+                size = bytes_in(folder.path)
             if not folder.path.is_dir():
                 return None
         except FileNotFoundError:
             return None
         # Where the summary was just written to session.json, the next look finds that change.
-        return _settled(_Row(stamp, False, Listed(summary, size), sized))
+        return settled(Row(stamp, False, Listed(summary, size), sized))
 
     def _source(self, name: str) -> bytes:
         folder = SessionFolder(self._folder / name)
@@ -300,7 +277,7 @@ class Index:
             for name, changed, size, text in database.execute("select * from sessions"):
                 with contextlib.suppress(ValueError):  # of another version: it is read anew
                     summary = Summary.model_validate(json.loads(text))
-                    self._rows[name] = _Row(changed, True, Listed(summary, size), 0.0)
+                    self._rows[name] = Row(changed, True, Listed(summary, size), 0.0)
 
     def _keep(self, news: Iterable[str], gone: Iterable[str]) -> None:
         rows = [
@@ -369,41 +346,6 @@ class Index:
         )
 
 
-def _changed(folder: Path) -> int | None:
-    """A folder's time of change, in nanoseconds; None where it is gone."""
-    try:
-        return folder.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
-
-
-def _closely(folder: Path, changed: int) -> _Closely:
-    session = SessionFolder(folder)
-    try:
-        sizes = tuple(session.segment_sizes().items())
-    except FileNotFoundError:
-        sizes = ()  # it was deleted just now
-    return _Closely(changed, sizes, session.writer() is not None)
-
-
-def _settled(row: _Row) -> _Row:
-    """The row, settled if it is time."""
-    stamp = row.stamp
-    if isinstance(stamp, int) or stamp.alive:
-        return row
-    old_enough = time.time() - stamp.changed / 1e9 > _SETTLED_SECONDS
-    return row._replace(stamp=stamp.changed, settled=True) if old_enough else row
-
-
 def _folded(text: str) -> bytes:
     """Text in which case does not matter; bytes, because sources may hold lone surrogates."""
     return text.casefold().encode("utf-8", "surrogatepass")
-
-
-def _bytes(folder: Path) -> int:
-    total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                total += os.lstat(os.path.join(where, name)).st_size
-    return total

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from ipysession.model import Record, Summary
     from ipysession.model.payloads import Payload
-    from ipysession.store.index import Index, Listed
+    from ipysession.store.index import Index
+    from ipysession.store.rows import Listed
 
 STORE_VARIABLE = "IPYSESSION_STORE"
 LATEST = "latest"

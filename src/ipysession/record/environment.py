@@ -154,7 +154,10 @@ class PackageWatch:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, str | None]] = {}
+        self._known: dict[str, tuple[Callable[[], object], str | None]] = {}
+        """What each name stood for, and its version. Not by identity alone: a module that is
+        imported anew may lie where the removed one lay.
+        """
         self._length = -1
         self._last_module: Callable[[], object] = lambda: None
         self.new()
@@ -178,25 +181,29 @@ class PackageWatch:
         modules = sys.modules
         length, last = len(modules), modules[next(reversed(modules))]
         fresh: dict[str, str] = {}
-        known: dict[str, tuple[int, str | None]] = {}
+        known: dict[str, tuple[Callable[[], object], str | None]] = {}
         installed: dict[str, str] = {}
         for name, held in _top_level().items():
             version = _own_version(held)
             before = self._known.get(name)
-            if version is None and before is not None and before[0] == id(held):
+            if version is None and before is not None and before[0]() is held:
                 version = before[1]
             elif version is None:
                 version = _packages({name: held}, installed).get(name)
-            known[name] = (id(held), version)
+            known[name] = (_weakly(held), version)
             if version and (before is None or before[1] != version):
                 fresh[name] = version
         self._known = known
         self._length = length
-        try:
-            self._last_module = weakref.ref(last)
-        except TypeError:  # not a module, but it may stand there
-            self._last_module = lambda: last
+        self._last_module = _weakly(last)
         return fresh
+
+
+def _weakly(held: object) -> Callable[[], object]:
+    try:
+        return weakref.ref(held)
+    except TypeError:  # not a module, but it may stand there
+        return lambda: held
 
 
 # --- Git ------------------------------------------------------------------------------------

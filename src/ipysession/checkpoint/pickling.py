@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import cloudpickle
 from cloudpickle.cloudpickle import _class_setstate
 
-from ipysession.checkpoint import pages, reducers
+from ipysession.checkpoint import pages, private, reducers
 from ipysession.checkpoint.groups import shared_bases
 from ipysession.checkpoint.pieces import PART_BYTES
 from ipysession.lineage import identity
@@ -362,7 +362,7 @@ def _keeps_pages(obj: Any) -> bool:
     kind = type(obj)
     return (
         _holds_pages(getattr(obj, "__dict__", None))
-        and pages.is_simple(kind)
+        and private.is_simple(kind)
         and not any("__slots__" in vars(base) for base in kind.__mro__)
     )
 
@@ -384,7 +384,7 @@ def _with_pages(
         key = identity(value)
         if key in made:
             result[name] = made[key]
-        elif pages.is_only_in(value, values, result, namespace):
+        elif private.is_only_in(value, values, result, namespace):
             if pages.is_large(value):
                 made[key] = pages.page_container(value, packing, _class_of_page)
             else:

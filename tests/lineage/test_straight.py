@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from ipysession.lineage import code
+from ipysession.lineage import flow as flows
 
 
 def _sources():
@@ -30,10 +30,10 @@ def test_the_shorter_way_says_the_same():
             cell = _compiled(source)
         except SyntaxError:  # some cases are about that
             continue
-        flow = code._straight_flow(cell)
+        flow = flows._straight_flow(cell)
         if flow is not None:
             read += 1
-            assert flow == code._CellReader(cell).flow(), source
+            assert flow == flows._CellReader(cell).flow(), source
     assert read > 400
 
 
@@ -42,4 +42,4 @@ def test_the_shorter_way_says_the_same():
 )
 def test_it_leaves_what_is_not_straight_to_the_longer_way(source):
     """A name that is bound in one branch only is not surely bound."""
-    assert code._straight_flow(_compiled(source)) is None
+    assert flows._straight_flow(_compiled(source)) is None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ipysession.lineage.code import Flow, cell_flow
+from ipysession.lineage.flow import Flow, cell_flow
 from ipysession.lineage.names import (
     CODE_CELL_MAGICS,
     CODE_LINE_MAGICS,

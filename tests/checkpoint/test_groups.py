@@ -148,3 +148,14 @@ def test_plain_values_cannot_change(value):
 def test_others_may(value):
     """Anything else is looked at again after each step that reads it."""
     assert not is_plain(value)
+
+
+def test_a_method_of_a_list_goes_with_the_list():
+    """`add = numbers.append` changes numbers; `len` belongs to nobody."""
+    numbers = [1]
+    namespace = {"numbers": numbers, "add": numbers.append, "size": len, "other": [2]}
+    found = co_variable_groups(namespace, namespace)
+    assert frozenset({"numbers", "add"}) in found
+    assert frozenset({"size"}) in found
+    assert not is_plain(namespace["add"])
+    assert is_plain(len)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint.isolation import stand_alone
 from ipysession.lineage import identity, library_of, module_of
+from ipysession.lineage.kinds import is_bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,7 +41,7 @@ _FIGURE_BYTES = 1_000_000
 """About what a figure takes; for `rough_size`."""
 
 _ATOMS = (
-    type(None), bool, int, float, complex, str, bytes, range, ModuleType, BuiltinFunctionType,
+    type(None), bool, int, float, complex, str, bytes, range, ModuleType,
     type(Ellipsis), type(NotImplemented), CodeType, slice,
 )  # fmt: skip
 _COUNTED = frozenset({list, tuple, dict, set, frozenset})
@@ -52,6 +53,8 @@ def is_plain(value: Any) -> bool:
     kind = type(value)
     if kind in _ATOMS or isinstance(value, (ModuleType, enum.Enum)):
         return True
+    if kind is BuiltinFunctionType:
+        return not is_bound(value)  # `numbers.append` changes numbers
     if kind in (tuple, frozenset):
         return len(value) <= 100 and all(is_plain(item) for item in value)
     if isinstance(value, type):

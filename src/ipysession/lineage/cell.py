@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
 _TO_TRANSLATE = re.compile(r"get_ipython|\b(?:exec|eval|globals|locals|vars|query|In|Out)\b")
-_HAS_PARTS = re.compile(r"\w\s*[\[.]")
+_HAS_PARTS = re.compile(r"\w\s*[\[.]|\b(?:set|del)attr\b")
 _MENTIONED = re.compile(r"@([A-Za-z_]\w*)")
 _EVERYTHING = frozenset({"exec", "eval", "globals", "locals", "vars", "dir", "get_ipython"})
 _SETTINGS = {
@@ -336,6 +336,8 @@ class _Parts:
                     target.value, ast.Name
                 ):
                     self._part(target, target.value.id, read=True)
+            elif isinstance(node, ast.Call):
+                self._set_by_call(node)
             elif isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
                 self._cell.stars = True
             todo.extend(ast.iter_child_nodes(node))
@@ -357,6 +359,14 @@ class _Parts:
             self._parts.setdefault(name, []).append((item("", node.slice.value), stored))
         else:
             self._whole.add(name)
+
+    def _set_by_call(self, call: ast.Call) -> None:
+        if isinstance(call.func, ast.Name) and call.func.id in {"setattr", "delattr"}:
+            root = call.args[0] if call.args else None
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if isinstance(root, ast.Name):
+                self._patched.add(root.id)
 
     def _patch(self, node: ast.Attribute) -> None:
         root: ast.expr = node

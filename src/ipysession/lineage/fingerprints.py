@@ -17,6 +17,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import (
+    BuiltinFunctionType,
     FunctionType,
     MappingProxyType,
     MethodType,
@@ -34,6 +35,7 @@ from ipysession.lineage.kinds import (
     is_numbers,
     is_of_python,
     is_users,
+    registered_with,
 )
 from ipysession.lineage.paused import place_of
 from ipysession.lineage.things import attribute, item
@@ -47,7 +49,10 @@ _MOST_BYTES = 1 << 18
 _MOST_PARTS = 64
 """Parts of a dict, an object or a table that are told apart; of more, none is."""
 
-_CALLED = (FunctionType, MethodType, functools.partial, staticmethod, classmethod, property)
+_CALLED = (
+    FunctionType, BuiltinFunctionType, MethodType, functools.partial, staticmethod, classmethod,
+    property,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ class _Eye:
             return hash((kind, frozenset(map(self.mix, value))))
         if kind is bytearray:
             return hash((kind, bytes(value))) if len(value) <= _MOST_BYTES else self._too_large()
-        return self._object(value, kind)
+        return self.mix(value.obj) if kind is memoryview else self._object(value, kind)
 
     def _enter(self, value: Any) -> None:
         self._seen[identity(value)] = len(self._seen)
@@ -214,6 +219,8 @@ class _Eye:
         return self._opaque(*gc.get_referents(value)[:50])
 
     def _callable(self, value: Any, kind: type) -> int:
+        if isinstance(value, BuiltinFunctionType):
+            return hash((kind, value.__name__, self.mix(value.__self__)))
         if isinstance(value, FunctionType):
             return self._function(value)
         if isinstance(value, MethodType):
@@ -264,9 +271,12 @@ class _Eye:
             if name != "_abc_impl"
         }
         notes = vars(value).get("__annotations__")
+        registered = registered_with(value) if "_abc_impl" in vars(value) else frozenset()
         told = tuple((n, identity(a)) for n, a in notes.items()) if type(notes) is dict else ()
         said = value.__doc__ if type(value.__doc__) is str else ""
-        return hash((self._all(held), self._all(held.values()), value.__bases__, told, said))
+        return hash(
+            (self._all(held), self._all(held.values()), value.__bases__, told, said, registered)
+        )
 
     def _class_of(self, value: Any) -> int:
         """The class's own content, where no name leads to it any more; else the name does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _abc  # type: ignore[import-not-found] # typeshed does not know it
 import enum
 import functools
 import sys
@@ -9,13 +10,13 @@ from collections import deque
 from types import BuiltinFunctionType, CodeType, ModuleType
 from typing import Any
 
-from ipysession.lineage.identity import library_of
+from ipysession.lineage.identity import identity, library_of
 
 ATOMS = frozenset(
     {int, float, complex, bool, str, bytes, type(None), range, type(Ellipsis), type(NotImplemented)}
 )
 NUMBERS = frozenset({int, float, complex})
-_BY_IDENTITY = (ModuleType, BuiltinFunctionType, CodeType)
+_BY_IDENTITY = (ModuleType, CodeType)
 _UNCHANGING = frozenset(
     {
         "datetime",
@@ -39,11 +40,23 @@ def is_atom(value: Any) -> bool:
     return (
         kind in ATOMS
         or isinstance(value, _BY_IDENTITY)
+        or (isinstance(value, BuiltinFunctionType) and not is_bound(value))
         or (isinstance(value, type) and value.__module__ != "__main__")
         or kind.__module__ in _UNCHANGING
         or isinstance(value, enum.Enum)
         or (kind.__module__ == "numpy" and _is_number(value))
     )
+
+
+def is_bound(function: BuiltinFunctionType) -> bool:
+    """Is it a method of an object, such as ``numbers.append``?"""
+    owner = function.__self__
+    return owner is not None and not isinstance(owner, (ModuleType, type))
+
+
+def registered_with(kind: type) -> frozenset[int]:
+    """Which classes were registered with an abstract one, by the weak references to them."""
+    return frozenset(map(identity, _abc._get_dump(kind)[0]))  # noqa: SLF001 - no public way
 
 
 def _is_number(value: Any) -> bool:

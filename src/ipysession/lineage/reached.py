@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from types import (
     AsyncGeneratorType,
+    BuiltinFunctionType,
     CodeType,
     CoroutineType,
     FunctionType,
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipysession.lineage.code import Use, function_use
 from ipysession.lineage.identity import identity
+from ipysession.lineage.kinds import is_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -143,11 +145,9 @@ class _Search:
                 code, scope = _running(item)
                 if code is not None:
                     used |= self._code(code, scope, "")
-            class_of = type(item)
-            if class_of.__module__ == "__main__" and self._namespace.get(class_of.__name__) is (
-                class_of
-            ):
-                used.add(class_of.__name__)
+            for kind in (item, type(item)) if isinstance(item, type) else (type(item),):
+                if kind.__module__ == "__main__" and self._namespace.get(kind.__name__) is kind:
+                    used.add(kind.__name__)
             todo.extend(self._held(item))
         return frozenset(used)
 
@@ -193,6 +193,8 @@ class _Search:
                 return _held_by_function(item)
             case MethodType():
                 return (item.__func__, item.__self__)
+            case BuiltinFunctionType():
+                return (item.__self__,) if is_bound(item) else ()
             case functools.partial():
                 return (item.func, *item.args, *item.keywords.values())
             case staticmethod() | classmethod():
@@ -229,6 +231,8 @@ class _Search:
             held = getattr(item, "__dict__", None)
             if type(held) is dict and len(held) <= _WIDTH:
                 yield from held.values()
+        elif kind.__module__ == "logging":  # its handlers and filters may be the user's
+            yield from _listed(item)
         elif kind.__module__ == "functools":  # lru_cache, singledispatch, cached_property
             yield getattr(item, "__wrapped__", None)
         elif kind.__module__ in {"_asyncio", "asyncio.tasks"} and hasattr(item, "get_coro"):
@@ -237,6 +241,16 @@ class _Search:
             import gc
 
             yield from gc.get_referents(item)
+
+
+def _listed(item: Any) -> Iterator[Any]:
+    for name in ("handlers", "filters"):
+        listed = getattr(item, name, None)
+        if isinstance(listed, list):
+            yield from listed
+    parent = getattr(item, "parent", None)
+    if parent is not None and getattr(item, "propagate", False):
+        yield parent
 
 
 def _held_by_function(function: FunctionType) -> Iterator[Any]:

@@ -8,8 +8,10 @@ libraries that the session has imported are asked; nothing is imported for it.
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ipysession.lineage.fingerprints import fingerprint
@@ -19,8 +21,6 @@ from ipysession.record.effects.habits import code_folders
 from ipysession.record.states import SETTERS, STATES, differences, draws, random_states
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from ipysession.lineage.cell import Cell
     from ipysession.lineage.reached import Reached
     from ipysession.record.effects import EffectsSeen
@@ -30,6 +30,16 @@ _OF_TRACEBACKS = frozenset(
     {"IPython", "stack_data", "executing", "asttokens", "pure_eval", "pygments"}
 )
 """Packages that the first error in a kernel imports, whatever the cell was."""
+_SETS = re.compile(
+    r"(set|add_)\w+|(register|unregister|enable|disable|install|uninstall|configure|init)(_\w+)?"
+    r"|signal|umask|tzset"
+)
+"""Functions of libraries, by their names, that set something for the whole process."""
+_COMPARED = frozenset(
+    {"numpy", "pandas", "matplotlib", "logging", "decimal", "warnings", "locale", "random", "os",
+     "torch", "seaborn"}
+)  # fmt: skip
+"""Libraries whose settings are compared, or asked for otherwise."""
 _SEEDS = frozenset({"seed", "set_state", "setstate", "manual_seed", "set_rng_state"})
 
 
@@ -247,10 +257,23 @@ class HiddenWatch:
                 assert value is not None  # noqa: S101 - None is no module
                 if value.__name__ not in self._users and value.__name__ != "builtins":
                     look.changed[of_kind("library", value.__name__.partition(".")[0])] = "code"
+        for call in look.cell.calls_first:
+            self._set_by(call, look)
         for thing in self._dirty:
             kind, _, library = thing.partition(":")
             if kind == "library" and look.reaches(library):
                 look.read[thing] = "hidden"
+
+    def _set_by(self, call: str, look: Look) -> None:
+        """A call such as ``sys.setrecursionlimit(…)``: it sets what the library keeps."""
+        root, _, path = call.partition(".")
+        last = path.rpartition(".")[2]
+        module = self._namespace.get(root)
+        if not isinstance(module, ModuleType) or _SETS.fullmatch(last) is None:
+            return
+        library = module.__name__.partition(".")[0]
+        if module.__name__ not in self._users and (library not in _COMPARED or last == "umask"):
+            look.changed[of_kind("library", library)] = "code"
 
     # -- IPython's settings ------------------------------------------------------------
 

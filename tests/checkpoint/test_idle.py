@@ -304,3 +304,18 @@ def test_what_only_the_kernels_thread_may_save_is_saved_there_when_it_rests(tmp_
     assert saver.waiting == []
     assert sorted(saved(records)) == [(1, ["fig"]), (1, ["x"])]
     saver.close()
+
+
+def test_many_small_plain_names_are_one_group(tmp_path):
+    """``globals().update(…)`` of thousands does not make thousands of records."""
+    records, namespace = [], {f"v{i}": i for i in range(3000)} | {"text": "x" * 100_000}
+    saver = IdleSaver(
+        Checkpointer(Blobs(tmp_path / "b"), Limits(min_free=0)), namespace, appender(records),
+        lambda: False,
+    )  # fmt: skip
+    saver.cell_begins()
+    saver.step_saved(1, namespace, list(namespace))
+    saver.cell_ended()
+    until(lambda: saver.waiting == [])
+    saver.close()
+    assert sorted(len(group.names) for r in records for group in r.groups) == [1, 3000]

@@ -37,6 +37,9 @@ _GATE_EVERY = 1_000
 _QUICK_BUDGET = 500
 """The same in a cell's own time: half a millisecond at most."""
 
+LIGHT_BYTES = 64 * 1024
+"""What seems larger is left for idle time, and saved alone."""
+
 _FIGURE_BYTES = 1_000_000
 """About what a figure takes; for `rough_size`."""
 
@@ -173,6 +176,17 @@ def _links_nothing(item: Any) -> bool:
 
 
 _LINKING_NOTHING = ("ipykernel.", "IPython.terminal.", "zmq.", "tornado.", "pyarrow.lib")
+
+
+def small_plain(names: Iterable[str], namespace: Mapping[str, Any]) -> list[str]:
+    """Those of ``names``, in order, whose values are plain and small: they share nothing, but are
+    saved together, as each of them is hardly larger than what has to be said of it.
+    """
+    return sorted(
+        name
+        for name in names
+        if is_plain(namespace[name]) and rough_size(namespace[name]) <= LIGHT_BYTES
+    )
 
 
 def rough_size(value: Any) -> int:

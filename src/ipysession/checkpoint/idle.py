@@ -16,7 +16,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from ipysession.checkpoint.groups import co_variable_groups
+from ipysession.checkpoint.groups import co_variable_groups, small_plain
 from ipysession.checkpoint.packed import Told, why_not
 from ipysession.checkpoint.pieces import BudgetExceededError
 from ipysession.checkpoint.trial import loads_as_it_was
@@ -354,8 +354,11 @@ class IdleSaver:
         closer: bool = False,
     ) -> None:
         gate()
-        names = [name for name in sorted(group) if name in self._namespace]
-        found = co_variable_groups(names, self._namespace, gate=gate if closer else None)
+        names = {name for name in group if name in self._namespace}
+        small = frozenset(small_plain(names, self._namespace))
+        others = sorted(names - small)
+        found = co_variable_groups(others, self._namespace, gate=gate if closer else None)
+        found += [small] if small else []
         gate()
         with self._state:
             if self._waiting.get(group) is not waiting or self._give_up:

@@ -10,7 +10,14 @@ import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipysession.checkpoint import hidden, pickling
-from ipysession.checkpoint.groups import is_plain, needs_kernel_thread, quick_groups, rough_size
+from ipysession.checkpoint.groups import (
+    LIGHT_BYTES,
+    is_plain,
+    needs_kernel_thread,
+    quick_groups,
+    rough_size,
+    small_plain,
+)
 from ipysession.checkpoint.modules import keep_state
 from ipysession.checkpoint.packed import Limits, Packed, Told, why_not
 from ipysession.checkpoint.pieces import BudgetExceededError, Packing, Pieces, until
@@ -29,9 +36,6 @@ _PLAIN_NAMES = frozenset({"*plain*"})
 
 WAITS = "it waits for the kernel to be idle"
 """Why a name is skipped that idle time will save."""
-
-_LIGHT_BYTES = 64 * 1024
-"""A group that seems larger is left for idle time."""
 
 _LIGHT_SHARE = 1 / 3
 """So is one that took a larger share of a step's own time the last time."""
@@ -121,10 +125,10 @@ class Checkpointer:
             self._forget(name)
         candidates = self._candidates(namespace, bound, reachable)
         told = Told()
-        plain = [name for name in candidates if is_plain(namespace[name])]
-        small = sorted(name for name in plain if rough_size(namespace[name]) <= _LIGHT_BYTES)
-        groups, left_over = self._small_groups(candidates.difference(plain), namespace)
-        left_over += [name for name in plain if name not in small]
+        plain = {name for name in candidates if is_plain(namespace[name])}
+        small = small_plain(plain, namespace)
+        groups, left_over = self._small_groups(candidates - plain, namespace)
+        left_over += plain.difference(small)
         if small:
             groups.insert(0, small)
         deadline = started + self.limits.seconds
@@ -144,9 +148,8 @@ class Checkpointer:
                 left_over += names
             else:
                 self._fresh += [] if packed is None else [packed]
-        for name in left_over:
-            # What waits counts as one group until idle time has had a look.
-            self._group_of[name] = frozenset(left_over)
+        # What waits counts as one group until idle time has had a look.
+        self._group_of.update(dict.fromkeys(left_over, frozenset(left_over)))
         if left_over:
             told.skipped.append(SkippedGroup(names=sorted(left_over), reason=WAITS))
         self.touched, self.left_over = candidates.union(deleted), sorted(left_over)
@@ -241,8 +244,8 @@ class Checkpointer:
             # A plain value that was only read cannot have changed.
             if not is_plain(namespace[name]):
                 candidates.add(name)
-        for name in tuple(candidates):
-            partners = self._group_of.get(name, frozenset()) - {name}
+        groups = {id(g): g for name in candidates if (g := self._group_of.get(name)) is not None}
+        for partners in groups.values():
             candidates.update(
                 other
                 for other in partners
@@ -262,15 +265,14 @@ class Checkpointer:
         found = quick_groups(sorted(names), namespace)
         if found is None:
             return [], list(names)
-        groups = sorted(map(sorted, found))
-        waits = [group for group in groups if not set(heavy).isdisjoint(group)]
-        return [group for group in groups if group not in waits], [n for g in waits for n in g]
+        waits = {name for group in found if not group.isdisjoint(heavy) for name in group}
+        return sorted(sorted(group) for group in found if waits.isdisjoint(group)), sorted(waits)
 
     def _is_light(self, name: str, value: Any) -> bool:
         known = self._seconds.get(name)
         if needs_kernel_thread((value,)):
             return known is None or known < _OWN_THREAD_SECONDS
-        if rough_size(value) > _LIGHT_BYTES or (
+        if rough_size(value) > LIGHT_BYTES or (
             known is not None and known > _LIGHT_SHARE * self.limits.seconds
         ):
             return False
@@ -369,7 +371,7 @@ class Checkpointer:
                 by_name = dict.fromkeys(values, fingerprint)
             elif packing.is_small:
                 by_name = {name: self._alone(name, values, namespace, gate) for name in values}
-        is_testable = not packing.numbered and packing.size <= _LIGHT_BYTES
+        is_testable = not packing.numbered and packing.size <= LIGHT_BYTES
         group = SavedGroup(
             names=sorted(values),
             types={name: type_name(value) for name, value in values.items()},

@@ -123,10 +123,10 @@ class Course:
         """The names that may share an object with one of ``names``, as far as neither can be
         loaded as it stood at ``position``.
         """
+        statuses = {id(status): status for name in names if (status := self.at(name, position))}
         found: set[str] = set()
-        for name in names:
-            status = self.at(name, position)
-            if status is not None and status.group is None:
+        for status in statuses.values():
+            if status.group is None:
                 found.update(status.partners)
         return {name for name in found if self._is_unsaved(name, position)}
 
@@ -178,9 +178,9 @@ class Course:
     def _touched(self, step: Step, saved: CheckpointSaved | None) -> set[str]:
         """The names that the step bound, or whose values it may have changed."""
         touched: set[str] = set()
-        unchanged: Sequence[str] = ()
+        unchanged: frozenset[str] = frozenset()
         if saved is not None:
-            unchanged = saved.unchanged
+            unchanged = frozenset(saved.unchanged)
             for group in saved.groups:
                 if not group.plain:
                     touched.update(group.names)
@@ -192,18 +192,21 @@ class Course:
         changed = () if lineage is None else lineage.changed
         roots = {thing(text).root for text in changed}
         touched.update(root for root in roots if ":" not in root and root not in unchanged)
+        partners: dict[int, Sequence[str]] = {}
         for name in step.provenance.reads:
             status = self.latest.get(name)
             if status is None or name in unchanged:
                 continue
             if status.group is None or not status.group.plain:
                 touched.add(name)
-                # What the step did to one, it did to those that share an object with it.
-                touched.update(
-                    other
-                    for other in status.partners
-                    if other in self.latest and self.latest[other].partners is status.partners
-                )
+                partners[id(status.partners)] = status.partners
+        for names in partners.values():
+            # What the step did to one, it did to those that share an object with it.
+            touched.update(
+                other
+                for other in names
+                if other in self.latest and self.latest[other].partners is names
+            )
         return touched
 
     def _saved(self, step: int, saved_as: int, saved: CheckpointSaved) -> None:

@@ -132,7 +132,8 @@ class Restorer:
         )
         self._settle(replayer, waiting, there_before)
         self._lead(waiting, there_before)
-        self._recorder.adopt_groups([list(load.wanted) for load in self.plan.loads])
+        shared = (load.wanted for load in self.plan.loads if not load.group.plain)
+        self._recorder.adopt_groups([list(names) for names in shared])
         self._recorder.adopt_things(self.plan.things)
         self._save_replayed(replayer)
         result.waiting, result.waiting_bytes = waiting, waiting.bytes

@@ -210,8 +210,7 @@ class Checkpointer:
     def adopt(self, groups: Collection[Collection[str]]) -> None:
         """After a resume: these names were restored together and may share objects."""
         for group in groups:
-            for name in group:
-                self._group_of[name] = frozenset(group)
+            self._group_of.update(dict.fromkeys(group, frozenset(group)))
 
     def regroup(self, groups: Collection[Collection[str]]) -> None:
         """Idle time has had a look at names that waited: these groups share nothing."""

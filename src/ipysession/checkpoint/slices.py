@@ -54,6 +54,8 @@ class Slices:
         self._graph = graph
         self._together = together
         self._writers: dict[str, list[int]] = {}
+        self._needs: dict[int, set[str]] = {}
+        self._slices: dict[int, tuple[int, ...]] = {}
         for number in course.position:
             for name in self._made(number):
                 self._writers.setdefault(name, []).append(number)
@@ -81,15 +83,22 @@ class Slices:
         """The steps to replay, in order, for ``name`` as it stood at ``position``; empty where it
         can be loaded, or where no step made it. ``anew``: also where it can be loaded.
         """
-        found: set[int] = set()
         first = self.source(name, position)
-        todo = [first] if isinstance(first, int) else []
-        if anew and not todo:
-            todo = [
-                number
-                for number in self._writers.get(name, ())
-                if self._course.position[number] <= position
-            ][-1:]
+        if isinstance(first, int):
+            return self._slice(first)
+        if anew:
+            for number in reversed(self._writers.get(name, ())):
+                if self._course.position[number] <= position:
+                    return self._slice(number)
+        return ()
+
+    def _slice(self, last: int) -> tuple[int, ...]:
+        """What it takes to run step ``last`` again, itself included."""
+        known = self._slices.get(last)
+        if known is not None:
+            return known
+        found: set[int] = set()
+        todo = [last]
         while todo:
             number = todo.pop()
             if number in found:
@@ -99,7 +108,9 @@ class Slices:
             sources = (self.source(needed, before) for needed in self._needed(number))
             todo.extend(source for source in sources if isinstance(source, int))
             todo.extend(self._hidden(number))
-        return tuple(sorted(found, key=self._course.position.__getitem__))
+        steps = tuple(sorted(found, key=self._course.position.__getitem__))
+        self._slices[last] = steps
+        return steps
 
     def step(self, number: int) -> ReplayStep:
         """What it takes to replay a step."""
@@ -114,24 +125,36 @@ class Slices:
         """The groups that ``names`` can be loaded from as they stood at ``position``, oldest
         first, each with all of its names that it still holds the values of.
         """
-        found: list[Load] = []
+        sources: dict[int, tuple[Status, set[str]]] = {}
         for name in names:
             status = self.source(name, position)
-            if status is None or isinstance(status, int):
+            if isinstance(status, int) or status is None or status.group is None:
                 continue
-            if status.group is not None and status.key is not None:
-                wanted = {name, *self._course.names_of(status, position)}
-                found.append(Load(status.step, status.group, tuple(wanted), status.key))
-        return list(merged(found))
+            # By identity: a group may have thousands of names, and its key is made of them.
+            sources.setdefault(id(status.group), (status, set()))[1].add(name)
+        return list(
+            merged(
+                Load(
+                    status.step,
+                    status.group,
+                    tuple(wanted.union(self._course.names_of(status, position))),
+                    status.key,
+                )
+                for status, wanted in sources.values()
+                if status.group is not None and status.key is not None
+            )
+        )
 
     def _needed(self, number: int) -> set[str]:
         """The names that a step needs to be there."""
         if number not in self._graph:
             return set()
-        facts = self._graph.facts(number)
-        before = self._course.position[number] - 1
-        shared = {name for name in self._sharing(number) if self._course.at(name, before)}
-        return _names((*facts.read, *facts.changed)) | shared
+        if number not in self._needs:
+            facts = self._graph.facts(number)
+            before = self._course.position[number] - 1
+            shared = {name for name in self._sharing(number) if self._course.at(name, before)}
+            self._needs[number] = _names((*facts.read, *facts.changed)) | shared
+        return self._needs[number]
 
     def _made(self, number: int) -> set[str]:
         return self._made_alone(number) | self._sharing(number)

@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What a figure's median should stay below: so many seconds, or so many times its baseline."""
+    """What a figure's median should stay below: so many seconds, or so many times its baseline;
+    and what its worst sample should.
+    """
 
     seconds: float | None = None
     times: float | None = None
+    worst: float | None = None
 
     def __str__(self) -> str:
         if self.seconds is not None:
-            return f"≤ {duration(self.seconds)}"
+            worst = "" if self.worst is None else f", worst {duration(self.worst)}"
+            return f"≤ {duration(self.seconds)}{worst}"
         return f"≤ {self.times:.2f} ×"
 
 
@@ -60,6 +64,8 @@ class Figure:
         """Is the aim met? None where there is no aim."""
         if self.aim is None:
             return None
+        if self.aim.worst is not None and self.worst > self.aim.worst:
+            return False
         if self.aim.seconds is not None:
             return self.median <= self.aim.seconds
         if self.aim.times is not None and self.times is not None:

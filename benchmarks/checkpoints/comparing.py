@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import queue
 import subprocess
 import sys
 import time
@@ -12,18 +14,34 @@ from typing import TYPE_CHECKING
 from benchmarks.checkpoints.tools import KISHU, KISHU_PLAIN, OURS, PEERS, PLAIN, Tool
 from benchmarks.checkpoints.workload import workload
 from benchmarks.environments import python_of
-from benchmarks.figures import Aim, Figure, byte_size
+from benchmarks.figures import Aim, Figure, Tally, byte_size
 from benchmarks.kernels import Kernel, Kind
 from benchmarks.workplace import bytes_below
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.checkpoints.workload import Cell
     from benchmarks.workplace import Workplace
 
 _PAUSE = 0.5
 """Seconds between the cells of a person."""
 
-_AIM_WITH_PAUSES = Aim(seconds=0.005)
+_AIM_WITH_PAUSES = Aim(seconds=0.005, worst=0.03)
+
+_PEERS_PATIENCE = 150.0
+"""Seconds that a peer may take for the workload. Then it is stopped, and what it did until then is
+compared with the same cells of plain IPython.
+"""
+
+_MOST_WRITTEN = {
+    "one element of 100 MB": 1 << 20,
+    "one cell of the frame": 1 << 20,
+    "one of 500,000 dicts": 256 * 1000,
+}
+"""Bytes that one edit may write."""
+
+_MOST_IN_ALL = 170e6
 _LOOK = "print(type(arr).__name__, len(df), len(rows), x, y)"
 
 
@@ -38,19 +56,22 @@ class _Run:
     """Bytes in its folder at the end."""
     by_what: dict[str, int] = field(default_factory=dict)
     """The same, as they grew by kind of cell."""
+    stopped: bool = False
+    """It took too long, and did only the first cells."""
     first_cell: float | None = None
     """Seconds after a kill until the first cell has run."""
     everything: float | None = None
     """And until all values are back."""
 
 
-def checkpoints(workplace: Workplace) -> list[Figure]:
+def checkpoints(workplace: Workplace) -> list[Figure | Tally]:
     """What the user waits for beyond plain IPython, by kind of cell; bytes; and coming back."""
     cells = workload(quick=workplace.quick)
     own, plain = python_of("own"), _run(workplace, PLAIN, python_of("own"), cells)
     paused_plain = _run(workplace, PLAIN, own, cells, pause=_PAUSE / 10)
     paused = _run(workplace, OURS, own, cells, pause=_PAUSE if not workplace.quick else 0.2)
-    figures = _waits(f"{OURS.name}, pauses", paused, paused_plain, cells, aim=_AIM_WITH_PAUSES)
+    figures: list[Figure | Tally] = []
+    figures += _waits(f"{OURS.name}, pauses", paused, paused_plain, cells, aim=_AIM_WITH_PAUSES)
     hurried = _run(workplace, OURS, own, cells)
     figures += _waits(f"{OURS.name}, Run All", hurried, plain, cells)
     runs = [(paused, "pauses", paused_plain), (hurried, "Run All", plain)]
@@ -69,7 +90,7 @@ def checkpoints(workplace: Workplace) -> list[Figure]:
         runs.append((run, "", against))
     for run, how, against in runs:
         figures += _totals(run, how, against)
-    return figures
+    return figures + _bytes(runs, cells, quick=workplace.quick)
 
 
 def _run(
@@ -81,8 +102,16 @@ def _run(
     kernel.start()
     try:
         before = size = _stored(workplace, kernel)
+        began = time.perf_counter()
         for cell in cells:
-            run.seconds.append(kernel.run(cell.source))
+            if not tool.is_ours and time.perf_counter() - began > _PEERS_PATIENCE:
+                run.stopped = True
+                break
+            try:
+                run.seconds.append(kernel.run(cell.source))
+            except queue.Empty:  # one cell took longer than any should
+                run.stopped = True
+                break
             time.sleep(pause)
             now = _stored(workplace, kernel)
             run.by_what[cell.what] = run.by_what.get(cell.what, 0) + now - size
@@ -125,7 +154,7 @@ def _wait(kernel: Kernel, key: str, *, at_most: float) -> None:
     while time.perf_counter() < deadline:
         if not json.loads(kernel.ask("%session status --json"))[key]:
             return
-        time.sleep(0.05)
+        time.sleep(0.15)  # what comes back in idle time begins 0.05 s after a cell
 
 
 def _waits(
@@ -135,9 +164,12 @@ def _waits(
     for what in dict.fromkeys(cell.what for cell in cells):
         samples = tuple(
             seconds - usual
-            for cell, seconds, usual in zip(cells, run.seconds, plain.seconds, strict=True)
+            # A tool that was stopped did only the first cells.
+            for cell, seconds, usual in zip(cells, run.seconds, plain.seconds, strict=False)
             if cell.what == what
         )
+        if not samples:
+            continue
         grown = byte_size(max(run.by_what.get(what, 0), 0) / len(samples))
         remark = f"beyond plain; {grown} more on disk per cell"
         figures.append(Figure(f"{what}: {name}", samples, aim=aim, remark=remark))
@@ -146,8 +178,11 @@ def _waits(
 
 def _totals(run: _Run, how: str, plain: _Run) -> list[Figure]:
     name = f"{run.tool.name}{', ' + how if how else ''}"
-    usual = Figure(plain.tool.name, (sum(plain.seconds),))
+    done = len(run.seconds)
+    usual = Figure(plain.tool.name, (sum(plain.seconds[:done]),))
     remark = f"{byte_size(run.written)} on disk"
+    if run.stopped:
+        remark += f"; stopped after {_PEERS_PATIENCE:.0f} s, {done} of {len(plain.seconds)} cells"
     # The aim is the share of the time that may go to checkpoints without any idle time.
     aim = Aim(times=1.05) if how == "Run All" else None
     figures = [Figure(f"all cells: {name}", (sum(run.seconds),), usual, aim, remark)]
@@ -156,3 +191,32 @@ def _totals(run: _Run, how: str, plain: _Run) -> list[Figure]:
         figures.append(Figure(f"killed, first cell: {name}", (run.first_cell,), aim=first))
         figures.append(Figure(f"killed, everything back: {name}", (run.everything,)))
     return figures
+
+
+def _bytes(
+    runs: Sequence[tuple[_Run, str, _Run]], cells: Sequence[Cell], *, quick: bool
+) -> list[Tally]:
+    """What each tool wrote for one edit, and in all; ours with the aims, and less than any peer
+    that did the whole workload.
+    """
+    tallies = []
+    whole = [run.written for run, *_ in runs if not run.tool.is_ours and not run.stopped]
+    for run, how, _ in runs:
+        name = f"{run.tool.name}{', ' + how if how else ''}"
+        counts: dict[str, int | str] = {}
+        fine = True
+        for what, most in _MOST_WRITTEN.items():
+            count = sum(cell.what == what for cell in cells[: len(run.seconds)])
+            if count:
+                each = max(run.by_what.get(what, 0), 0) / count
+                counts[what] = byte_size(each)
+                fine = fine and each <= most
+        counts["in all"] = byte_size(run.written)
+        aim, met = "", None
+        if run.tool.is_ours:
+            aim = "≤ 1 MiB, 1 MiB, 256 KB, 170 MB; less than any peer"
+            met = fine and run.written <= _MOST_IN_ALL
+            # The pieces that an edit writes are as large in a hundredth of the data.
+            met = met and (quick or run.written < min(whole, default=math.inf))
+        tallies.append(Tally(f"bytes written: {name}", counts, aim, met))
+    return tallies

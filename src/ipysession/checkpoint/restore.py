@@ -7,6 +7,8 @@ anything enters the namespace.
 
 from __future__ import annotations
 
+import base64
+import re
 import sys
 import time
 from dataclasses import dataclass, field
@@ -322,10 +324,16 @@ def kept_groups(current: Course, plan: Plan, namespace: Mapping[str, Any]) -> se
 
 
 def _is_small(group: SavedGroup) -> bool:
-    """Is it loaded sooner than a person would notice? A value of a library that is not imported
-    yet brings the library along, which takes long.
+    """Is it loaded sooner than a person would notice? What a library that is not imported yet has
+    a part in brings the library along, which takes long.
     """
-    if group.size > _SMALL_BYTES or group.blob is not None or group.parts or group.table:
+    if group.size > _SMALL_BYTES or group.inline is None or group.parts or group.table:
         return False
     libraries = {kind.partition(".")[0] for kind in group.types.values() if "." in kind}
-    return "module" not in group.types.values() and all(name in sys.modules for name in libraries)
+    pickled = base64.b64decode(group.inline)
+    libraries.update(name.partition(b".")[0].decode() for name in _GLOBAL.findall(pickled))
+    return b"subimport" not in pickled and libraries <= sys.modules.keys()
+
+
+_GLOBAL = re.compile(rb"\x8c.([A-Za-z_][\w.]*)\x94(?:\x8c.[^\x94]*\x94|h.|j....)\x93", re.DOTALL)
+"""Where a pickle asks a module for a class or a function, the first time that it names it."""

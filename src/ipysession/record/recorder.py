@@ -44,6 +44,8 @@ class Recorder(SessionKeeper):
         super().__init__(shell, store, settings)
         self.next_execution_count: int | None = None
         self._running: dict[int, list[OpenStep | None]] = {}
+        self._asks = False
+        """The cell that runs only asks how the session stands: saving goes on beside it."""
         self._came_meanwhile: set[str] = set()
         """Names that arrived while a cell ran."""
         self._detached = True
@@ -122,7 +124,9 @@ class Recorder(SessionKeeper):
             del stack[max(depth - 1, 0) :]
             python = cells.transformed_source(self.shell, info)
             stack.append(None)
-            if self._idle is not None and depth == 1:
+            if depth == 1:
+                self._asks = cells.only_asks(python)
+            if self._idle is not None and depth == 1 and not self._asks:
                 self._idle.cell_begins(functools.partial(self._reach, python))
             if depth > 1 or self.paused or cells.is_about_sessions(python):
                 return
@@ -219,7 +223,7 @@ class Recorder(SessionKeeper):
         stack.pop()
         if not stack:
             del self._running[threading.get_ident()]
-            if self._idle is not None and not self._running:
+            if self._idle is not None and not self._running and not self._asks:
                 self._idle.cell_ended()
             if self.next_execution_count is not None:
                 # Set by a resume; only now has IPython stopped counting the cell that resumed.

@@ -39,7 +39,7 @@ def comes_back_or_is_refused(folder: Path, first: str, cell: str, said: str) -> 
     blobs = Blobs(folder)
     saver = Checkpointer(blobs, Limits(min_free=0))
     assert set().union(*co_variable_groups(values, space)) == values.keys()
-    assert saver.estimate(values, space) >= 0
+    assert saver.costs.estimate(values, space) >= 0
     if said == REFUSED:
         with pytest.raises(Exception, match=r"."):
             saver.pack(values, space, lambda: None)

@@ -189,7 +189,7 @@ class IdleSaver:
             if self._hand is not None:
                 return
         for group in self._waiting.oldest_first():
-            price = self._checkpointer.estimate(group, self._namespace)
+            price = self._checkpointer.costs.estimate(group, self._namespace)
             if price > self._earned:
                 continue
             started = time.perf_counter()
@@ -197,7 +197,7 @@ class IdleSaver:
             spent = time.perf_counter() - started
             self._earned -= spent
             if group in self._waiting:
-                self._checkpointer.expect(group, 2 * spent)
+                self._checkpointer.costs.expect(group, 2 * spent)
 
     # -- the thread ----------------------------------------------------------------------
 
@@ -256,7 +256,8 @@ class IdleSaver:
         if self._call_soon is None or self._asked:
             return None
         group = self._next(own_thread=True)
-        if group is None or self._checkpointer.estimate(group, self._namespace) > _KERNEL_SECONDS:
+        costs = self._checkpointer.costs
+        if group is None or costs.estimate(group, self._namespace) > _KERNEL_SECONDS:
             return None
         return group
 
@@ -280,7 +281,7 @@ class IdleSaver:
         self._work(group, _until(time.perf_counter() + _KERNEL_SECONDS), in_line=True)
         with self._state:
             if group in self._waiting:
-                self._checkpointer.expect(group, 2 * _KERNEL_SECONDS)
+                self._checkpointer.costs.expect(group, 2 * _KERNEL_SECONDS)
             self._state.notify_all()
 
     def _gate(self, deadline: float) -> Callable[[], None]:

@@ -10,19 +10,18 @@ import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ipysession.checkpoint import hidden, pickling
+from ipysession.checkpoint.costs import OWN_THREAD_SECONDS, Costs
 from ipysession.checkpoint.groups import (
     LIGHT_BYTES,
     is_plain,
     needs_kernel_thread,
-    quick_groups,
-    rough_size,
     small_plain,
 )
 from ipysession.checkpoint.modules import keep_state
 from ipysession.checkpoint.packed import Limits, Packed, Told, why_not
 from ipysession.checkpoint.pieces import BudgetExceededError, Packing, Pieces, until
 from ipysession.checkpoint.preview import preview, type_name
-from ipysession.lineage import is_internal, library_of
+from ipysession.lineage import is_internal
 from ipysession.model.payloads import CheckpointSaved, SavedGroup, SkippedGroup
 
 if TYPE_CHECKING:
@@ -37,23 +36,8 @@ _PLAIN_NAMES = frozenset({"*plain*"})
 WAITS = "it waits for the kernel to be idle"
 """Why a name is skipped that idle time will save."""
 
-_LIGHT_SHARE = 1 / 3
-"""So is one that took a larger share of a step's own time the last time."""
-
-_OWN_THREAD_SECONDS = 0.02
-"""How long a cell waits for objects that only the kernel's own thread may pickle."""
-
 _STATE_SECONDS = 1.0
 """Random states are small: values that overran their budget do not take them along."""
-
-_SEEN_THROUGH = frozenset(
-    {
-        "__main__", "array", "builtins", "collections", "dataclasses", "datetime", "decimal",
-        "enum", "fractions", "functools", "numpy", "operator", "pathlib", "random", "re", "string",
-        "types", "uuid",
-    }
-)  # fmt: skip
-"""Modules whose objects show at no cost how much they hold."""
 
 
 class _State(NamedTuple):
@@ -85,8 +69,7 @@ class Checkpointer:
         self._step = 0
         self._state = self._new_state = _State({}, None)
         self._state_is_owed = False
-        self._seconds: dict[str, float] = {}
-        """How long each name's group took the last time."""
+        self.costs = Costs(self.limits)
         self.proven: weakref.WeakSet[type] = weakref.WeakSet()
         """Types of which an object was loaded again and was what it had been."""
         self._bad: weakref.WeakSet[type] = weakref.WeakSet()
@@ -127,14 +110,14 @@ class Checkpointer:
         told = Told()
         plain = {name for name in candidates if is_plain(namespace[name])}
         small = small_plain(plain, namespace)
-        groups, left_over = self._small_groups(candidates - plain, namespace)
+        groups, left_over = self.costs.small_groups(candidates - plain, namespace)
         left_over += plain.difference(small)
         if small:
             groups.insert(0, small)
         deadline = started + self.limits.seconds
         for names in groups:
             own = needs_kernel_thread(namespace[name] for name in names)
-            limit = max(deadline, time.perf_counter() + _OWN_THREAD_SECONDS) if own else deadline
+            limit = max(deadline, time.perf_counter() + OWN_THREAD_SECONDS) if own else deadline
             key = _PLAIN_NAMES if names is small else frozenset(names)
             for name in names:
                 if key is _PLAIN_NAMES:
@@ -144,7 +127,7 @@ class Checkpointer:
             try:
                 packed = self.save(names, namespace, bound, until(limit), told)
             except (BudgetExceededError, RuntimeError):  # or a thread changes it
-                self.expect(names, self.limits.alone)
+                self.costs.expect(names, self.limits.alone)
                 left_over += names
             else:
                 self._fresh += [] if packed is None else [packed]
@@ -219,17 +202,13 @@ class Checkpointer:
     def _forget(self, name: str) -> None:
         self._group_of.pop(name, None)
         self._unsaved(name)
-        for known in (self._by_name, self._seconds, self.saved_bytes, self.skipped):
+        self.costs.forget(name)
+        for known in (self._by_name, self.saved_bytes, self.skipped):
             known.pop(name, None)
 
     def _unsaved(self, name: str) -> None:
         """What the log says of it is not its value any more, and will not be again."""
         self._digests.pop(self._key_of.pop(name, frozenset()), None)
-
-    def expect(self, names: Collection[str], seconds: float) -> None:
-        """Saving this group takes at least so long."""
-        for name in names:
-            self._seconds[name] = max(seconds, self._seconds.get(name, 0.0))
 
     def _candidates(
         self, namespace: Mapping[str, Any], bound: Collection[str], reachable: Collection[str]
@@ -251,31 +230,6 @@ class Checkpointer:
                 if other in namespace and (other in self.skipped or not is_plain(namespace[other]))
             )
         return candidates
-
-    def _small_groups(
-        self, names: Collection[str], namespace: Mapping[str, Any]
-    ) -> tuple[list[list[str]], list[str]]:
-        """The groups that can be saved at once, and the names that had better wait."""
-        if not names:
-            return [], []
-        heavy = [name for name in names if not self._is_light(name, namespace[name])]
-        if heavy and len(heavy) == len(names):
-            return [], heavy
-        found = quick_groups(sorted(names), namespace)
-        if found is None:
-            return [], list(names)
-        waits = {name for group in found if not group.isdisjoint(heavy) for name in group}
-        return sorted(sorted(group) for group in found if waits.isdisjoint(group)), sorted(waits)
-
-    def _is_light(self, name: str, value: Any) -> bool:
-        known = self._seconds.get(name)
-        if needs_kernel_thread((value,)):
-            return known is None or known < _OWN_THREAD_SECONDS
-        if rough_size(value) > LIGHT_BYTES or (
-            known is not None and known > _LIGHT_SHARE * self.limits.seconds
-        ):
-            return False
-        return known is not None or library_of(type(value)) in _SEEN_THROUGH
 
     def _random_states(
         self, namespace: dict[str, Any], told: Told
@@ -326,7 +280,7 @@ class Checkpointer:
             told.skipped.append(SkippedGroup(names=sorted(names), reason=why_not(error)))
             return None
         for name in names:
-            self._seconds[name] = packed.group.seconds
+            self.costs.took(name, packed.group.seconds)
         told.written += packed.written
         self._compare(packed, bound, told)
         if not packed.group.plain and self._digests.get(packed.names) == packed.fingerprint:
@@ -433,9 +387,3 @@ class Checkpointer:
             self.skipped.pop(name, None)
         for skipped in told.skipped:
             self.skipped.update(dict.fromkeys(skipped.names, skipped.reason))
-
-    def estimate(self, names: Collection[str], namespace: Mapping[str, Any]) -> float:
-        """About how many seconds saving a group takes."""
-        known = [self._seconds[name] for name in names if name in self._seconds]
-        size = sum(rough_size(namespace[name]) for name in names if name in namespace)
-        return max(known, default=0.0) if len(known) == len(names) else size / 200e6 + 0.005

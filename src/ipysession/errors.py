@@ -18,6 +18,7 @@
     ├── BlobMissing             (LookupError)   a blob that a record names is not there
     ├── BlobDamaged             (RuntimeError)  a blob does not hash to its name
     ├── ExportRefused           (RuntimeError)  the export would overwrite, or has no steps
+    ├── ExportCancelled         (RuntimeError)  somebody thought better of an export
     ├── ImportRefused           (RuntimeError)  the file is no bundle or notebook, or not a safe one
     ├── ResumeRefused           (RuntimeError)  the session cannot be resumed here
     └── InvalidRequest          (ValueError)    a verb was given arguments that make no sense
@@ -111,6 +112,10 @@ class BlobDamaged(SessionError, RuntimeError):
 
 class ExportRefused(SessionError, RuntimeError):
     """The export would overwrite a file, or there is nothing to export."""
+
+
+class ExportCancelled(SessionError, RuntimeError):
+    """An export was stopped before its end; nothing was written."""
 
 
 class ImportRefused(SessionError, RuntimeError):

@@ -62,8 +62,9 @@ class Server:
         finally:
             self.process.kill()
 
-    def open(self, path: str, body: dict[str, Any] | None = None):
-        """The answer to a GET, or to a POST of ``body``, as a stream."""
+    def open(self, path: str, body: dict[str, Any] | None = None, method: str | None = None):
+        """The answer to a GET, to a POST of ``body``, or to another method, as a stream."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self.url}/{path}", data, {"Authorization": f"token {TOKEN}"})
+        headers = {"Authorization": f"token {TOKEN}"}
+        request = Request(f"{self.url}/{path}", data, headers, method=method)
         return urlopen(request, timeout=100)

@@ -33,7 +33,10 @@ BODIES = {"POST", "PUT", "PATCH"}
 OPERATIONS = [
     Operation(
         method.upper(),
-        path.removeprefix("/").replace("{id}", "20200101-000000-aaaaaa").replace("{n}", "1"),
+        path.removeprefix("/")
+        .replace("{id}", "20200101-000000-aaaaaa")
+        .replace("{n}", "1")
+        .replace("{job}", "j1"),
     )
     for path, item in openapi_document()["paths"].items()
     for method in item

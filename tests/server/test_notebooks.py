@@ -11,6 +11,7 @@ import pytest
 
 from ipysession.model import payloads as p
 from ipysession.model.provenance import Environment
+from ipysession.store.trouble import TroubleNote
 
 HOUR = 3600
 
@@ -161,6 +162,12 @@ class TestNotebook:
         assert (recording["session"], recording["state"]) == (writer.id, "running")
         assert (recording["steps"], recording["busy"]) == (1, 1)
         assert recording["trouble"] is None
+        TroubleNote(writer.folder.trouble_path).say("Disk quota exceeded")
+        recording = (await fetch(asked)).document["recording"]
+        assert recording["trouble"].startswith(
+            "the session's log cannot be written: Disk quota exceeded. Records are kept"
+        )
+        TroubleNote(writer.folder.trouble_path).say(None)
         usage = shutil.disk_usage(store.path)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=4096))
         recording = (await fetch(asked)).document["recording"]

@@ -8,8 +8,11 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.error import HTTPError
 
+import psutil
 import pytest
 from integration.kernels import Home
 from server.servers import TOKEN, Server
@@ -93,7 +96,10 @@ def test_schemathesis_finds_no_difference_between_document_and_server(home, sess
                 # Without help nothing would be found but ids that nobody knows.
                 if parameter["name"] == "id":
                     parameter["schema"]["enum"] = [*sessions, "20200101-000000-aaaaaa"]
-                elif "pattern" in parameter["schema"] and parameter["name"] != "kernel_id":
+                elif "pattern" in parameter["schema"] and parameter["name"] not in {
+                    "kernel_id",
+                    "job",
+                }:
                     parameter["schema"]["enum"] = sessions
     # What makes no sense together, and what starts kernels: test_exporting has that.
     asked = document["components"]["schemas"]["ExportRequest"]["properties"]
@@ -144,9 +150,38 @@ def test_an_export_is_verified_and_tells_how_far_it_is(home, sessions):
                 told.append(json.loads(line.removeprefix(b"data: ")))
         numbers = [(item["done"], item["total"]) for item in told if item["total"]]
         assert numbers == [(0, 2), (1, 2)]
+        cancelled_while_a_cell_runs(server, stream)
         for name, begins in (("markdown", b"print(1 + 1)"), ("html", b"<!DOCTYPE html>")):
             with server.open(path, {"format": name}) as answer:
                 assert begins in answer.read()
+
+
+def cancelled_while_a_cell_runs(server, stream):
+    """The export ends long before its cell would, its kernel too, and no file is left."""
+    writer = Store().create(p.SessionCreated(session="", title="long"))
+    writer.append(p.RunStarted(number=1, environment=Environment(python="3.13.1")))
+    writer.append(p.StepStarted(step=1, source="import time\ntime.sleep(600)\nx = 1"))
+    writer.append(p.StepFinished(step=1, outcome="ok", duration=0.1, bound=["x"]))
+    writer.close()
+    asked = {"verify": True, "job": "j2", "path": "long.ipynb"}
+    with ThreadPoolExecutor(1) as pool:
+        export = pool.submit(server.open, f"sessions/{writer.id}/export", asked)
+        while b"running cell 1 of 1" not in stream.readline():
+            assert not export.done(), export.exception()
+        with server.open("exports/j2", method="DELETE") as answer:
+            assert json.load(answer) == {"job": "j2", "cancelled": True}
+        refused = export.exception(timeout=60)
+        assert isinstance(refused, HTTPError)
+        with refused:
+            assert (refused.code, json.load(refused)["type"]) == (
+                409,
+                "urn:ipysession:problem:export-cancelled",
+            )
+    with server.open("exports/j2", method="DELETE") as answer:
+        assert json.load(answer) == {"job": "j2", "cancelled": False}
+    assert not [*server.home.work.iterdir()]
+    family = psutil.Process(server.process.pid).children(recursive=True)
+    assert not [child for child in family if "ipykernel" in " ".join(child.cmdline())]
 
 
 def test_a_server_ends_at_once_although_somebody_listens(home, sessions):

@@ -20,6 +20,7 @@ from pathlib import Path
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING, Any, Literal
 
+from ipysession.errors import ExportCancelled
 from ipysession.export import nb
 from ipysession.export.compare import difference, readable, tolerant
 from ipysession.export.consent import needs_consent
@@ -45,7 +46,10 @@ SECONDS_PER_CELL = 600.0
 Verdict = Literal["verified", "differs", "failed", "not run", "not deterministic"]
 
 Progress = Callable[[str], None]
-"""Is told what is going on, in words, while something takes time."""
+"""Is told what is going on, in words, while something takes time: the same again, several times
+a second, while a cell runs. What it raises ends the work, and nothing of it is left."""
+
+_TELL_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,20 +216,25 @@ def _run(
 
     took = {step.number: step.duration or 0.0 for step in steps}
     at: list[int | None] = [None]
+    told = [""]
     done = [0]
 
     def patience(cell: NotebookNode) -> int:
         return max(1, round(max(timeout, 5 * took.get(_step(cell) or 0, 0.0))))
 
+    def tell(said: str) -> None:
+        told[0] = said
+        progress(said)
+
     def note_cell(cell: NotebookNode, cell_index: int) -> None:  # noqa: ARG001 - nbclient's names
         if cell.get("id") == "ipysession-values":
-            progress("comparing values")
+            tell("comparing values")
             return
         if _step(cell) is None:
             return
         at[0] = _step(cell)
         done[0] += 1
-        progress(f"running cell {done[0]} of {len(steps)} (step {at[0]})")
+        tell(f"running cell {done[0]} of {len(steps)} (step {at[0]})")
 
     client = NotebookClient(
         notebook,
@@ -240,9 +249,9 @@ def _run(
     )
     environment = _environment(session, steps)
     hint = f" ({'; '.join(inputs.problems)})" if inputs.problems else ""
-    progress("starting a kernel")
+    tell("starting a kernel")
     try:
-        _execute(client, environment)
+        _execute(client, environment, lambda: progress(told[0]))
     except CellExecutionError as error:
         folders = (str(inputs.folder),)
         said = tolerant(f"{error.ename}: {error.evalue}", folders).strip().partition("\n")[0]
@@ -255,6 +264,8 @@ def _run(
     except NoSuchKernel:
         why = "there is no kernel named python3 here; python -m ipykernel install --user makes one"
         return Verification("failed", why)
+    except ExportCancelled:
+        raise
     except Exception as error:  # noqa: BLE001 - a kernel can fail to start in any way
         why = f"no kernel could run it: {type(error).__name__}: {str(error)[:300]}"
         return Verification("failed", why, at[0])
@@ -271,8 +282,10 @@ def _environment(session: Session, steps: list[Step]) -> dict[str, str]:
     return environment
 
 
-def _execute(client: NotebookClient, environment: dict[str, str]) -> None:
-    """Run the client on a thread of its own.
+def _execute(
+    client: NotebookClient, environment: dict[str, str], tell_again: Callable[[], None]
+) -> None:
+    """Run the client on a thread of its own, and call ``tell_again`` while it runs.
 
     There it works whether or not the caller has an event loop, and nbclient does not take
     over Ctrl-C, which it would answer by killing the kernel and going on.
@@ -300,7 +313,9 @@ def _execute(client: NotebookClient, environment: dict[str, str]) -> None:
 
     threading.Thread(target=work, name="ipysession-verify", daemon=True).start()
     try:
-        ended.wait()  # not join: a join that Ctrl-C ended once never waits again (CPython 3.11)
+        # Not join: a join that Ctrl-C ended once never waits again (CPython 3.11).
+        while not ended.wait(_TELL_SECONDS):
+            tell_again()
     except BaseException:  # Ctrl-C: the kernel must not outlive who waits for it
         started.wait()
         for loop, task in handle:

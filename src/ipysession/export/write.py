@@ -83,6 +83,7 @@ def export_session(
             reading, selection, notebook, consent=options.consent, progress=progress
         )
         made.metadata.ipysession.verified = nb.node(verification.document())
+    progress("writing the file")
     content = _content(kind, reading, selection.kept, made)
     write_file(content, path, force=options.force)
     kept = tuple(step.number for step in selection.kept)

@@ -34,6 +34,7 @@ class Recording(KernelSessions):
             "store": str(self.store.path),
             "path": str(writer.folder.path),
             "records_waiting": waiting,
+            "trouble": writer.trouble,
             "resumable": None,
         }
         rows = [
@@ -46,6 +47,8 @@ class Recording(KernelSessions):
         ]
         if summary.notebook:
             rows.insert(1, ("Notebook", summary.notebook))
+        if writer.trouble is not None:
+            rows.append(("The disk refuses", writer.trouble))
         if waiting:
             rows.append(("Waiting for the disk", f"{waiting} records"))
         saved = self.recorder.saved()

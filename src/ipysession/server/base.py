@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ipysession.server.events import Events
+    from ipysession.server.jobs import Jobs
     from ipysession.server.kernels import Kernels
     from ipysession.server.readings import Readings
     from ipysession.server.requests import Body, Query
@@ -48,6 +49,7 @@ class Rooms:
     kernels: Kernels
     runner: KernelRunner
     events: Events
+    jobs: Jobs
 
 
 class Handler(APIHandler):

@@ -1,4 +1,4 @@
-"""The route that exports: into the answer, or into a file of the server's."""
+"""The routes that export, into the answer or into a file of the server's, and cancel that."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jupyter_server.utils import ApiPath, to_os_path
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from ipysession.errors import ExportRefused, InvalidRequest
+from ipysession.errors import ExportCancelled, ExportRefused, InvalidRequest
 from ipysession.export import ExportOptions
 from ipysession.export.formats import format_named
 from ipysession.server import requests as r
@@ -29,6 +29,19 @@ _BLOCK = 256 * 1024
 
 _CELLS = re.compile(r"running cell ([0-9]+) of ([0-9]+)")
 """As `ipysession.export.verify` tells its progress."""
+
+
+class JobHandler(Handler):
+    """``exports/{job}``."""
+
+    @web.authenticated
+    @authorized("write", resource=RESOURCE)  # type: ignore[untyped-decorator]
+    async def delete(self, job: str) -> None:
+        """Cancel it."""
+        if not re.fullmatch(r.JOB, job):
+            message = f"{job[:80]!r} is no name of an export"
+            raise InvalidRequest(message)
+        await self.answer({"job": job, "cancelled": self.rooms.jobs.cancel(job)})
 
 
 class ExportHandler(Handler):
@@ -75,21 +88,33 @@ class ExportHandler(Handler):
             format=asked.format,
         )
         loop = asyncio.get_running_loop()
+        told = ""
 
-        def progress(said: str) -> None:
-            loop.call_soon_threadsafe(self._progress, asked, session_id, said)
+        def tell(said: str) -> None:
+            nonlocal told
+            if said != told:
+                told = said
+                loop.call_soon_threadsafe(self._progress, asked, session_id, said)
 
-        progress("exporting")
-        export = partial(
-            self.sessions.export,
-            session_id,
-            output=str(target),
-            options=options,
-            progress=progress,
-        )
-        report = await asyncio.to_thread(export)
+        with self.rooms.jobs.running(asked.job) as cancelled:
+
+            def progress(said: str) -> None:
+                if cancelled.is_set():
+                    message = "the export was cancelled; nothing was written"
+                    raise ExportCancelled(message)
+                tell(said)
+
+            progress("exporting")
+            export = partial(
+                self.sessions.export,
+                session_id,
+                output=str(target),
+                options=options,
+                progress=progress,
+            )
+            report = await asyncio.to_thread(export)
         said = report.headline.replace(str(target), asked.path or target.name)
-        progress(said)
+        tell(said)
         return {"verification": None, **report.data, "said": said}
 
     async def _in_kernel(

@@ -87,8 +87,8 @@ class NotebookHandler(_NotebookRoute):
         where = to_os_path(ApiPath(asked.path), self.rooms.kernels.root)
         kernel_id = asked.kernel_id or notebooks.kernel_of(where)
         recording = await asyncio.to_thread(self._recording, kernel_id)
-        trouble = await asyncio.to_thread(self.sessions.trouble)
         own = None if recording is None else recording.id
+        trouble = await asyncio.to_thread(self.sessions.trouble, own)
         # Only the newest counts: whatever came before it was left behind, or resumed into it.
         earlier = [summary for summary in found if summary.id != own][:1]
         resumable = None

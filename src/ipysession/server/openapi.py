@@ -30,6 +30,13 @@ _PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "a whole session id; prefixes and titles are for people",
         "schema": {"type": "string", "pattern": requests.SESSION_ID},
     },
+    "job": {
+        "name": "job",
+        "in": "path",
+        "required": True,
+        "description": "the `job` that an export was given",
+        "schema": {"type": "string", "pattern": requests.JOB},
+    },
     "n": {
         "name": "n",
         "in": "path",

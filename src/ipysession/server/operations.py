@@ -108,10 +108,17 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "post", "sessions/{id}/export", "exportSession", "Export it", o.Exported,
         body=r.ExportRequest,
-        problems=(*_ASKED, errors.ExportRefused, errors.KernelNotFound, errors.KernelBusy),
+        problems=(*_ASKED, errors.ExportRefused, errors.ExportCancelled,
+                  errors.KernelNotFound, errors.KernelBusy),
         description="Without `path` the file itself is the answer. With `path` it is written "
         "into the server's own folder, and the answer tells about it. Where `job` is given, "
-        "its progress is among the events.",
+        "its progress is among the events, and `exports/{job}` can be deleted to cancel it.",
+    ),
+    Operation(
+        "delete", "exports/{job}", "cancelExport", "Cancel an export that runs", o.Cancelled,
+        problems=(errors.InvalidRequest,),
+        description="It ends within about a second, its kernel too, and nothing is written. "
+        "One that a kernel of the user's writes ends by interrupting that kernel.",
     ),
     Operation(
         "post", "sessions/{id}/notes", "addNote", "Add a remark", Note, body=r.NewNote,

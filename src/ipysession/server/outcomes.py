@@ -81,6 +81,14 @@ class Exported(BaseModel):
     """What came of it: ``verdict``, ``why``, ``step``, ``diff`` …"""
 
 
+class Cancelled(BaseModel):
+    """An export that was to be cancelled."""
+
+    job: str
+    cancelled: bool
+    """False where no export of this name runs: it may have ended."""
+
+
 class Deleted(BaseModel):
     """A session that is gone."""
 
@@ -161,7 +169,7 @@ class Recording(BaseModel):
     busy: int | None
     """The step that runs."""
     trouble: str | None
-    """What keeps the kernel from recording, as far as it shows from outside."""
+    """What keeps the kernel from recording: as it says, or as it shows from outside."""
     updated: datetime
 
 

@@ -30,6 +30,7 @@ PROBLEMS: dict[type[errors.SessionError], tuple[HTTPStatus, str]] = {
     errors.SessionBusy: (HTTPStatus.CONFLICT, "Session is being written"),
     errors.NotRecording: (HTTPStatus.CONFLICT, "Not recording"),
     errors.ExportRefused: (HTTPStatus.CONFLICT, "Export refused"),
+    errors.ExportCancelled: (HTTPStatus.CONFLICT, "Export cancelled"),
     errors.ImportRefused: (HTTPStatus.CONFLICT, "Import refused"),
     errors.ResumeRefused: (HTTPStatus.CONFLICT, "Resume refused"),
     # The rest is no fault of the request: something is wrong with what lies on the disk.

@@ -10,7 +10,7 @@ from tornado import web
 
 from ipysession.server.base import Handler, Rooms
 from ipysession.server.events import EventsHandler
-from ipysession.server.exporting import ExportHandler
+from ipysession.server.exporting import ExportHandler, JobHandler
 from ipysession.server.notebooks import NotebookHandler, RestoreHandler
 from ipysession.server.reading import (
     DiffHandler,
@@ -43,6 +43,7 @@ HANDLERS: dict[str, type[Handler]] = {
     "sessions/{id}/resume": ResumeHandler,
     "sessions/{id}/export": ExportHandler,
     "sessions/{id}/notes": NotesHandler,
+    "exports/{job}": JobHandler,
     "notebook": NotebookHandler,
     "restore": RestoreHandler,
     "storage": StorageHandler,

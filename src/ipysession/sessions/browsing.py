@@ -47,6 +47,8 @@ _OVERHEAD_SECONDS = 0.2
 _FULL_BYTES = 10_000_000
 """A disk with less than this is as good as full."""
 
+_KEPT = "Records are kept in memory and tried again: free some space before the kernel ends"
+
 _LARGEST = 20
 """So many sessions are named by what the store takes."""
 
@@ -76,17 +78,21 @@ class BrowsingVerbs(Finding):
             ],
         }
 
-    def trouble(self) -> str | None:
-        """What keeps a kernel from recording, as far as it shows from outside; None where
-        nothing does. What the disk refuses, a kernel keeps in memory and writes later.
+    def trouble(self, session_id: str | None = None) -> str | None:
+        """What keeps a kernel from recording: what the one that writes ``session_id`` says, or
+        what shows from outside; None where nothing does. What the disk refuses, a kernel keeps
+        in memory and writes later.
         """
+        said = None if session_id is None else self.store.folder(session_id).trouble()
+        if said is not None:
+            return f"the session's log cannot be written: {said}. {_KEPT}"
         if not self.store.path.is_dir():
             return None  # nothing was recorded yet
         if not os.access(self.store.sessions_folder, os.W_OK):
             return f"the store {self.store.path} cannot be written"
         free = shutil.disk_usage(self.store.path).free
         if free < _FULL_BYTES:
-            return f"the disk is full: {byte_size(free)} free for {self.store.path}"
+            return f"the disk is full: {byte_size(free)} free for {self.store.path}. {_KEPT}"
         return None
 
     def is_written(self, session_id: str) -> bool:

@@ -18,6 +18,7 @@ from ipysession.log.reader import segments
 from ipysession.model import Session, SessionState, Summary, SummaryFold, fold
 from ipysession.model.collecting import no_collections
 from ipysession.store.lock import living_holder
+from ipysession.store.trouble import read_trouble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,7 @@ class SessionFolder:
         self.lock_path = path / "lock"
         self.summary_path = path / "session.json"
         self.inbox_path = path / "inbox"
+        self.trouble_path = path / "trouble"
 
     @property
     def id(self) -> str:
@@ -71,6 +73,12 @@ class SessionFolder:
     def writer(self) -> Holder | None:
         """The living process that writes the session, or None."""
         return living_holder(self.lock_path)
+
+    def trouble(self) -> str | None:
+        """What keeps the living writer from writing, in the system's words; None where nothing
+        does, as far as it could say.
+        """
+        return read_trouble(self.trouble_path)
 
     def read(self, key: bytes | None = None) -> Reading:
         """Read and fold the whole log. With ``key`` authenticity is checked too, and whether

@@ -13,6 +13,7 @@ from ipysession.log import Head, Log, SyncPolicy
 from ipysession.model import SessionState, SummaryFold
 from ipysession.model.payloads import NoteAdded, SessionPaused
 from ipysession.store.inbox import LOOK_SECONDS, Inbox
+from ipysession.store.trouble import TroubleNote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,6 +60,10 @@ class SessionWriter:
         self._fold_is_whole = True
         self._inbox = Inbox(folder.inbox_path, folder.id, key)
         self._looked = time.monotonic()
+        self.trouble: str | None = None
+        """Why the disk refuses the log just now, in the system's words."""
+        self._trouble_note = TroubleNote(folder.trouble_path)
+        self._told_of_trouble = on_trouble
         self._summary_due: float | None = None
         self._summary_written = 0.0
         self.log = Log(
@@ -69,7 +74,7 @@ class SessionWriter:
             session=folder.id,
             policy=policy,
             on_durable=self._on_durable,
-            on_trouble=on_trouble,
+            on_trouble=self._on_trouble,
         )
 
     @property
@@ -146,6 +151,7 @@ class SessionWriter:
         with self._fold_lock:
             self.closed = True
         done = self.log.close()
+        self._trouble_note.remove()
         self._write_summary()
         self._lock.release()
         return done
@@ -167,6 +173,12 @@ class SessionWriter:
             return min(look, self._summary_due - now)
         self._write_summary()
         return look
+
+    def _on_trouble(self, error: OSError | None) -> None:
+        """The disk refuses, or takes again: readers are told, too."""
+        self.trouble = None if error is None else error.strerror or str(error)
+        self._trouble_note.say(self.trouble)
+        self._told_of_trouble(error)
 
     def _take_asked(self) -> None:
         """Append what others asked for; see `ipysession.store.inbox`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ipysession.lineage import cell_names
 from ipysession.log import SyncPolicy
 from ipysession.model import Outcome
 from ipysession.model import payloads as p
@@ -43,8 +44,15 @@ def record(
         )
         if text:
             writer.append(p.StepOutput(step=number, events=[{"event": "output", "output": output}]))
+        names = cell_names(source)
         writer.append(
-            p.StepFinished(step=number, outcome=Outcome(outcome), duration=0.04 * number**3)
+            p.StepFinished(
+                step=number,
+                outcome=Outcome(outcome),
+                duration=0.04 * number**3,
+                bound=sorted(names.bound) if outcome == "ok" else [],
+                reads=sorted(names.reads),
+            )
         )
     for note in notes:
         writer.append(p.NoteAdded(text=note, step=len(cells)))

@@ -38,13 +38,16 @@ LONG = [
 ]
 
 
+SUMS = [("a = 2", "", "ok"), ("unused = 1", "", "ok"), ("b = a * 21\nprint(b)", "42\n", "ok")]
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A store with 1,000 sessions: short ones, a long one, a marked-up one."""
     home = Home(tmp_path_factory.mktemp("panel"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPYSESSION_KEY", str(home.key))
-        for number in range(995):
+        for number in range(993):
             record(home.store, f"Experiment {number}", [(f"x = {number}", "", "ok")])
         record(
             home.store,
@@ -54,6 +57,8 @@ def home(tmp_path_factory):
             tags=["sensors"],
             notes=["The gap in May is real"],
         )
+        record(home.store, "Sums", SUMS)
+        record(home.store, "Sleeps", [("import time\ntime.sleep(600)", "", "ok")])
         record(home.store, "A long day", LONG, notebook=str(home.work / "day.ipynb"))
         record(home.store, "To be deleted", [("y = 1", "", "ok")])
         record(home.store, "To be renamed", [("z = 1", "", "ok")])
@@ -64,7 +69,9 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lab_page(browser, home):
     """JupyterLab with the panel in front."""
-    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    context = browser.new_context(
+        viewport={"width": 1300, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
     with Server(home) as server:
         page = NotebookPage(context.new_page(), server)
         page.page.goto(server.url("lab"))
@@ -217,6 +224,157 @@ def test_deleting_asks_first(panel, home, lab_page):
     expect(item).to_have_count(0)
     lab_page.errors = [error for error in lab_page.errors if not ASKED.search(error)]
     assert len(Store(home.store).ids()) == 999
+
+
+ENTRIES = [
+    *("Open", "Resume Here", "Resume in a New Notebook", "Export…", "Rename…", "Tag…"),
+    *("Add a Note…", "Compare With…", "Copy the Command That Resumes It", "Delete…"),
+]
+
+
+def choose(panel, title, action):
+    """An entry of the menu of the one session with this title."""
+    search(panel, title)
+    expect(panel.locator(".ips-Item")).to_have_count(1)
+    panel.get_by_role("button", name=f"Actions for {title}").click()
+    menu = panel.page.locator(".lm-Menu.ips-Menu")
+    expect(menu.get_by_role("menuitem")).to_have_text([re.compile(re.escape(e)) for e in ENTRIES])
+    menu.get_by_role("menuitem", name=action, exact=True).click()
+    return panel.page.get_by_role("dialog")
+
+
+def test_what_the_menu_does(panel):
+    """Renamed, tagged, noted, compared; and the command that resumes it, to be pasted."""
+    dialog = choose(panel, "Experiment 500", "Rename…")
+    dialog.get_by_role("textbox").fill("The best of all")
+    dialog.get_by_role("button", name="OK").click()
+    expect(dialog).to_have_count(0)
+    dialog = choose(panel, "The best of all", "Tag…")
+    dialog.get_by_role("textbox").fill("paper, v2, paper")
+    dialog.get_by_role("button", name="OK").click()
+    expect(panel.locator(".ips-Item .ips-Tag")).to_have_text(["paper", "v2"])
+    dialog = choose(panel, "The best of all", "Add a Note…")
+    dialog.get_by_role("textbox").fill("Seed 7 was lucky")
+    dialog.get_by_role("button", name="OK").click()
+    expect(dialog).to_have_count(0)
+    choose(panel, "The best of all", "Open")
+    tab = panel.page.locator(".ips-Session:visible")
+    expect(tab.locator(".ips-Note")).to_have_text("Seed 7 was lucky")
+    dialog = choose(panel, "The best of all", "Compare With…")
+    options = dialog.locator("option", has_text="Tidy the sensor logs")
+    dialog.locator("select").select_option(options.get_attribute("value"))
+    dialog.get_by_role("button", name="OK").click()
+    expect(tab.get_by_role("heading", level=2)).to_contain_text("The best of all")
+    expect(tab.get_by_role("heading", level=2)).to_contain_text("Tidy the sensor logs")
+    expect(tab.get_by_role("heading", level=3).first).to_contain_text("differ")
+    expect(tab).to_contain_text("read_logs")
+    choose(panel, "The best of all", "Copy the Command That Resumes It")
+    session = panel.locator(".ips-Item").get_attribute("data-session")
+    panel.get_by_role("searchbox", name="Search sessions").focus()
+    panel.page.keyboard.press("ControlOrMeta+a")
+    panel.page.keyboard.press("ControlOrMeta+v")
+    expect(panel.get_by_role("searchbox")).to_have_value(f"%session resume {session}")
+
+
+def test_the_palette_has_an_entry_for_each_action(panel, lab_page):
+    """Under *Sessions*; those that act on a session ask which one, where none is in front."""
+    palette = panel.page.locator("#command-palette")
+    lab_page.command("apputils:activate-command-palette")
+    palette.locator("input").fill("session")
+    for entry in (
+        *("Show the Sessions Panel", "Refresh the Sessions", "Open a Session…"),
+        *("Resume a Session Here…", "Resume a Session in a New Notebook…", "Export a Session…"),
+        *("Rename a Session…", "Tag a Session…", "Add a Note to a Session…"),
+        *("Compare Two Sessions…", "Copy the Command That Resumes a Session…"),
+        "Delete a Session…",
+    ):
+        expect(palette.get_by_text(entry, exact=True)).to_have_count(1)
+    palette.get_by_text("Open a Session…", exact=True).click()
+    dialog = panel.page.get_by_role("dialog")
+    options = dialog.locator("option", has_text="Tidy the sensor logs")
+    dialog.locator("select").select_option(options.get_attribute("value"))
+    dialog.get_by_role("button", name="OK").click()
+    tab = panel.page.locator(".ips-Session:visible")
+    expect(tab.get_by_role("heading", level=2)).to_have_text("Tidy the sensor logs")
+    # Now one is in front: it is meant.
+    lab_page.command("ipysession:tag", isPalette=True)
+    expect(dialog.get_by_role("textbox")).to_have_value("sensors")
+    dialog.get_by_role("button", name="Cancel").click()
+
+
+def test_an_export_is_verified_or_cancelled(panel, home, lab_page):
+    """Of what a variable needs alone; one that takes too long is cancelled and leaves nothing."""
+    dialog = choose(panel, "Sums", "Export…")
+    dialog.get_by_label("Format").select_option("script")
+    dialog.get_by_label("Only what these variables need").fill("b")
+    dialog.get_by_label("Run it in a fresh kernel and compare").check()
+    dialog.get_by_role("button", name="Export").click()
+    editor = panel.page.locator(".jp-FileEditor .cm-content")
+    expect(editor).to_contain_text("b = a * 21", timeout=60_000)
+    assert "unused" not in editor.inner_text()
+    lab_page.command("apputils:display-notifications")
+    center = panel.page.locator(".jp-Notification-Center, .jp-Notification-List").first
+    expect(center).to_contain_text(re.compile("2 cells, verified"))
+    expect(center.get_by_role("button", name="Open")).to_be_visible()
+
+    dialog = choose(panel, "Sleeps", "Export…")
+    dialog.get_by_label("Run it in a fresh kernel and compare").check()
+    dialog.get_by_role("button", name="Export").click()
+    lab_page.command("apputils:display-notifications")
+    expect(center).to_contain_text("“Sleeps”: running step 1 of 1 again", timeout=60_000)
+    center.get_by_role("button", name="Cancel").click()
+    expect(center).to_contain_text("the export was cancelled; nothing was written")
+    assert not [path for path in home.work.iterdir() if "Sleeps" in path.name]
+    panel.page.keyboard.press("Escape")
+    lab_page.errors = [error for error in lab_page.errors if "/export" not in error]
+
+
+EMPTY = {"sessions": [], "next": None, "total": 0}
+REFUSED = {
+    "type": "about:blank",
+    "title": "No",
+    "status": 500,
+    "detail": "the store is upside down",
+}
+
+
+def test_while_it_loads_without_a_server_and_with_one_that_fails(lab_page, browser):
+    """As in JupyterLite, where nobody answers: it says so, and bothers nobody."""
+    context = browser.new_context(viewport={"width": 1000, "height": 700})
+    page = NotebookPage(context.new_page(), lab_page.server)
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.page.route("**/ipysession/api/**", hold)
+    page.page.goto(page.server.url("lab/workspaces/none"))
+    page.page.wait_for_function("window.jupyterapp?.commands.hasCommand('ipysession:open-panel')")
+    page.page.evaluate("window.jupyterapp.restored")
+    page.command("ipysession:open-panel")
+    panel = page.page.locator("#ipysession-panel")
+    expect(panel.get_by_role("status", name="The sessions are being listed")).to_be_visible()
+
+    def answer(status, **what):
+        page.page.unroute("**/ipysession/api/**")
+        page.page.route("**/ipysession/api/**", lambda route: route.fulfill(status=status, **what))
+
+    for route in held:
+        route.fulfill(status=404, body="<h1>404</h1>", content_type="text/html")
+    answer(404, body="<h1>404</h1>", content_type="text/html")
+    expect(panel.get_by_text("Sessions need a Jupyter server")).to_be_visible()
+    answer(500, json=REFUSED, content_type="application/problem+json")
+    panel.get_by_role("button", name="Refresh the sessions").click()
+    alert = panel.get_by_role("alert")
+    expect(alert).to_contain_text("The sessions cannot be listed")
+    expect(alert).to_contain_text("the store is upside down")
+    answer(200, json=EMPTY)
+    alert.get_by_role("button", name="Try again").click()
+    expect(panel.get_by_text("No sessions yet")).to_be_visible()
+    expect(page.page.get_by_role("dialog")).to_have_count(0)
+    uncaught = [error for error in page.errors if "Failed to load resource" not in error]
+    context.close()
+    assert uncaught == []
 
 
 def test_an_export_opens(panel, home, lab_page):

@@ -13,9 +13,9 @@ import type { INotebookTracker } from "@jupyterlab/notebook";
 import { UUID, type ReadonlyPartialJSONObject } from "@lumino/coreutils";
 import type { Widget } from "@lumino/widgets";
 
-import { textOf, type Api } from "./api";
+import { Problem, textOf, type Api } from "./api";
 import { askDelete, askExport, askSession, askText } from "./dialogs";
-import type { Events } from "./events";
+import type { Events, ExportProgress } from "./events";
 import { Commands, PANEL } from "./ids";
 import type { Listing } from "./listing";
 import type { SessionsPanel } from "./panel";
@@ -50,22 +50,36 @@ export class Actions {
     this._add(Commands.restoreOutputs, "Restore This Notebook's Outputs", () => this._restore(), {
       isEnabled: () => this._here !== undefined
     });
-    this._addFor(Commands.open, "Open", session => this._open(session));
-    this._addFor(Commands.resumeHere, "Resume Here", session => this._here?.resume(session.id), {
-      isEnabled: () => (this._here?.kernelId ?? null) !== null
-    });
-    this._addFor(Commands.resumeNew, "Resume in a New Notebook", session =>
-      this._resumeNew(session)
+    this._addFor(Commands.open, "Open", "Open a Session…", session => this._open(session));
+    this._addFor(
+      Commands.resumeHere,
+      "Resume Here",
+      "Resume a Session Here…",
+      session => this._here?.resume(session.id),
+      { isEnabled: () => (this._here?.kernelId ?? null) !== null }
     );
-    this._addFor(Commands.export, "Export…", session => this._export(session));
-    this._addFor(Commands.rename, "Rename…", session => this._rename(session));
-    this._addFor(Commands.tag, "Tag…", session => this._tag(session));
-    this._addFor(Commands.note, "Add a Note…", session => this._note(session));
-    this._addFor(Commands.compare, "Compare With…", session => this._compare(session));
-    this._addFor(Commands.copyCommand, "Copy the Command That Resumes It", session => {
-      Clipboard.copyToSystem(`%session resume ${session.id}`);
-    });
-    this._addFor(Commands.remove, "Delete…", session => this._delete(session));
+    this._addFor(
+      Commands.resumeNew,
+      "Resume in a New Notebook",
+      "Resume a Session in a New Notebook…",
+      session => this._resumeNew(session)
+    );
+    this._addFor(Commands.export, "Export…", "Export a Session…", session => this._export(session));
+    this._addFor(Commands.rename, "Rename…", "Rename a Session…", session => this._rename(session));
+    this._addFor(Commands.tag, "Tag…", "Tag a Session…", session => this._tag(session));
+    this._addFor(Commands.note, "Add a Note…", "Add a Note to a Session…", session =>
+      this._note(session)
+    );
+    this._addFor(Commands.compare, "Compare With…", "Compare Two Sessions…", session =>
+      this._compare(session)
+    );
+    this._addFor(
+      Commands.copyCommand,
+      "Copy the Command That Resumes It",
+      "Copy the Command That Resumes a Session…",
+      session => Clipboard.copyToSystem(`%session resume ${session.id}`)
+    );
+    this._addFor(Commands.remove, "Delete…", "Delete a Session…", session => this._delete(session));
   }
 
   /** The notebook in front. */
@@ -78,37 +92,39 @@ export class Actions {
     command: string,
     label: string,
     execute: (args: ReadonlyPartialJSONObject) => unknown,
-    more: { isEnabled?: () => boolean } = {}
+    more: { isEnabled?: () => boolean } = {},
+    inPalette = label
   ): void {
     this._in.app.commands.addCommand(command, {
-      label: args => (args.isPalette ? `${label.replace("…", "")} (Session)…` : label),
+      label: args => (args.isPalette ? inPalette : label),
       execute: async args => {
         try {
           await execute(args);
         } catch (error) {
-          await showErrorMessage("Sessions", textOf(error));
+          await tellError(error);
         }
       },
       describedBy: { args: { type: "object", properties: { session: { type: "string" } } } },
       ...more
     });
-    this._in.palette?.addItem({ command, category: CATEGORY });
+    this._in.palette?.addItem({ command, category: CATEGORY, args: { isPalette: true } });
   }
 
   /** A command that acts on a session: the one named, else the one that is meant. */
   private _addFor(
     command: string,
     label: string,
+    inPalette: string,
     run: (session: Session) => unknown,
     more: { isEnabled?: () => boolean } = {}
   ): void {
     const execute = async (args: ReadonlyPartialJSONObject): Promise<void> => {
-      const session = await this._session(args, label);
+      const session = await this._session(args, inPalette);
       if (session !== null) {
         await run(session);
       }
     };
-    this._add(command, label, execute, more);
+    this._add(command, label, execute, more, inPalette);
   }
 
   private async _session(args: ReadonlyPartialJSONObject, label: string): Promise<Session | null> {
@@ -190,18 +206,20 @@ export class Actions {
       return;
     }
     const job = UUID.uuid4();
+    const cancel = (): void => void api.cancelExport(job).catch(tellError);
     const id = Notification.emit(`Exporting “${session.title}” …`, "in-progress", {
-      autoClose: false
+      autoClose: false,
+      actions: [{ label: "Cancel", callback: cancel }]
     });
-    const follow = (
-      _: Events,
-      progress: { job: string; done: number; total: number; said: string }
-    ): void => {
+    const follow = (_: Events, progress: ExportProgress): void => {
       if (progress.job === job) {
+        const { done, total, said } = progress;
         Notification.update({
           id,
-          message: progress.said || `Exporting “${session.title}” …`,
-          progress: progress.total ? progress.done / progress.total : undefined
+          message: total
+            ? `“${session.title}”: running step ${done + 1} of ${total} again`
+            : `“${session.title}”: ${said}`,
+          progress: total ? done / total : undefined
         });
       }
     };
@@ -209,19 +227,20 @@ export class Actions {
     try {
       const done = await api.export(session.id, { ...request, job });
       const open = (): void => void app.commands.execute("docmanager:open", { path: done.path });
-      Notification.update({
-        id,
-        message: done.said,
-        type: done.verified === false ? "warning" : "success",
+      Notification.emit(done.said, done.verified === false ? "warning" : "success", {
         autoClose: 8000,
         actions: [{ label: "Open", callback: open }]
       });
       open();
     } catch (error) {
-      Notification.dismiss(id);
-      throw error;
+      if (error instanceof Problem && error.isCancelled) {
+        Notification.info(`“${session.title}”: ${error.message}.`);
+      } else {
+        throw error;
+      }
     } finally {
       events.exports.disconnect(follow);
+      Notification.dismiss(id);
     }
   }
 
@@ -290,4 +309,8 @@ export class Actions {
   }
 
   private readonly _tabs = new Map<string, Widget>();
+}
+
+async function tellError(error: unknown): Promise<void> {
+  await showErrorMessage("Sessions", textOf(error));
 }

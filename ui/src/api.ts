@@ -37,6 +37,11 @@ export class Problem extends Error {
     super(message);
   }
 
+  /** Somebody thought better of an export. */
+  get isCancelled(): boolean {
+    return this.type === "urn:ipysession:problem:export-cancelled";
+  }
+
   /** There is no ipysession at the other end, as in JupyterLite. */
   get isNoServer(): boolean {
     return this.type === "no-server";
@@ -92,6 +97,12 @@ export class Api {
 
   export(id: string, request: ExportRequest): Promise<Exported> {
     return this._send("POST", `sessions/${id}/export`, request);
+  }
+
+  /** False where it had ended already. */
+  async cancelExport(job: string): Promise<boolean> {
+    const { cancelled } = await this._send<{ cancelled: boolean }>("DELETE", `exports/${job}`);
+    return cancelled;
   }
 
   /** The first step of a deletion: what it would delete, and the word that confirms it. */

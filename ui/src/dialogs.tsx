@@ -175,9 +175,23 @@ class ExportForm extends ReactWidget {
           <input
             type="checkbox"
             checked={request.verify ?? false}
-            onChange={event => this._set({ verify: event.currentTarget.checked || undefined })}
+            onChange={event =>
+              this._set({
+                verify: event.currentTarget.checked || undefined,
+                consent: event.currentTarget.checked ? request.consent : undefined
+              })
+            }
           />
           Run it in a fresh kernel and compare
+        </label>
+        <label className="ips-Form-check ips-mod-inner">
+          <input
+            type="checkbox"
+            disabled={!request.verify}
+            checked={request.consent ?? false}
+            onChange={event => this._set({ consent: event.currentTarget.checked || undefined })}
+          />
+          … also what used the network, started processes or wrote outside its folder
         </label>
         <label className="ips-Form-check">
           <input

@@ -13,7 +13,7 @@ type Kind = "on" | "paused" | "trouble" | "off";
 const WORDS: Record<Kind, string> = {
   on: "Recording",
   paused: "Paused",
-  trouble: "Not recorded",
+  trouble: "In trouble",
   off: "Not recording"
 };
 
@@ -58,6 +58,9 @@ function told(watch: Watch): [Kind, string] {
     return ["off", "Cells are not recorded: run %load_ext ipysession."];
   }
   const said = `${recording.title} · ${count(recording.steps, "step")}`;
+  if (recording.trouble) {
+    return ["trouble", `${said}\n${recording.trouble}.`];
+  }
   if (recording.state === "running") {
     return ["on", said];
   }

@@ -216,6 +216,7 @@ export interface Recording {
   state: SessionState;
   steps: number;
   busy: number | null;
+  trouble: string | null;
 }
 
 export interface Resumable {
@@ -270,6 +271,7 @@ export interface ExportRequest {
   all?: boolean;
   targets?: string[];
   verify?: boolean;
+  consent?: boolean;
   path?: string;
   force?: boolean;
   job?: string;

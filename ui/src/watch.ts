@@ -20,6 +20,9 @@ import { ago, count, duration } from "./words";
 /** Milliseconds between two questions for one notebook, however often something happens. */
 const REST = 700;
 
+/** Milliseconds until it is asked again whether trouble is over. */
+const IN_TROUBLE = 10_000;
+
 /**
  * When to look after a kernel died or was restarted, in milliseconds: its process may take a
  * moment to be gone, and the new kernel's first sign of life can get lost on its way.
@@ -40,6 +43,12 @@ export class Watch {
     events.sessions.connect(this._onSession, this);
     events.settings.connect(() => this.checkSoon(), this);
     events.reconnected.connect(() => this.checkSoon(), this);
+    NotebookActions.executed.connect((_, { notebook }) => {
+      // While the disk refuses the log, no event comes of what ran.
+      if (notebook === panel.content) {
+        this.checkSoon();
+      }
+    }, this);
     NotebookActions.executionScheduled.connect((_, { notebook, cell }) => {
       if (notebook === panel.content) {
         this._ranHere.add(cell.model.id);
@@ -93,6 +102,7 @@ export class Watch {
     }
     this._isResuming = false;
     this.checkSoon(0);
+    void this._commands.execute(Commands.refresh);
   }
 
   /** Offer to fill recorded outputs in, or do it at once. Returns how many there are. */
@@ -125,9 +135,21 @@ export class Watch {
       return;
     }
     this._changed.emit();
+    this._lookAgain();
     if (this.document !== null) {
       this._offerResume(this.document);
       await this._lookForOutputs(this.document);
+    }
+  }
+
+  /** Nothing tells that trouble is over: it is asked for as long as there is any. */
+  private _lookAgain(): void {
+    if (this._again !== null) {
+      clearTimeout(this._again);
+      this._again = null;
+    }
+    if (this.error || this.document?.recording?.trouble) {
+      this._again = setTimeout(() => this.checkSoon(0), IN_TROUBLE);
     }
   }
 
@@ -186,7 +208,7 @@ export class Watch {
   }
 
   private _offerOutputs(found: readonly Found[]): void {
-    const outputs = count(found.length, "output");
+    const outputs = count(outputsOf(found), "output");
     this.lines.show("restore", {
       text: "Cells of this notebook went on after the page was closed",
       choices: [{ label: `Restore ${outputs}`, isMain: true, run: () => this._fill(found) }]
@@ -195,7 +217,7 @@ export class Watch {
 
   private _fill(found: readonly Found[]): void {
     restore(found.filter(({ cell }) => !cell.isDisposed));
-    this.lines.show("restore", { text: `Restored ${count(found.length, "output")}` });
+    this.lines.show("restore", { text: `Restored ${count(outputsOf(found), "output")}` });
   }
 
   private _tell(resumed: Resumed): void {
@@ -233,6 +255,9 @@ export class Watch {
     if (this._timer !== null) {
       clearTimeout(this._timer);
     }
+    if (this._again !== null) {
+      clearTimeout(this._again);
+    }
     Signal.clearData(this);
   }
 
@@ -244,7 +269,12 @@ export class Watch {
   private _offered: string | null = null;
   private readonly _ranHere = new Set<string>();
   private _timer: ReturnType<typeof setTimeout> | null = null;
+  private _again: ReturnType<typeof setTimeout> | null = null;
   private readonly _changed = new Signal<this, void>(this);
+}
+
+function outputsOf(found: readonly Found[]): number {
+  return found.reduce((sum, { recorded }) => sum + recorded.outputs.length, 0);
 }
 
 function whatCameBack(resumed: Resumed): string {

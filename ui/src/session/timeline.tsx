@@ -33,6 +33,13 @@ export function Timeline(props: TimelineProps): React.JSX.Element {
         (!onlyFailed || !["ok", "running"].includes(step.outcome))
     );
   }, [steps.steps, text, onlyFailed]);
+  // A resume's replays are steps of the log, but not of the user's: `session.steps` leaves them out.
+  const replays = React.useMemo(
+    () => steps.steps.filter(step => step.replay_of).length,
+    [steps.steps]
+  );
+  const all =
+    count(steps.total - replays, "step") + (replays ? ` and ${count(replays, "replay")}` : "");
   const place = React.useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
     count: shown.length,
@@ -61,9 +68,7 @@ export function Timeline(props: TimelineProps): React.JSX.Element {
           Failures only
         </label>
         <span className="ips-Filter-count" role="status">
-          {shown.length === steps.total
-            ? count(steps.total, "step")
-            : `${shown.length.toLocaleString("en")} of ${count(steps.total, "step")}`}
+          {shown.length === steps.total ? all : `${shown.length.toLocaleString("en")} of ${all}`}
         </span>
       </div>
       {steps.error && (

@@ -297,7 +297,9 @@ def test_the_palette_has_an_entry_for_each_action(panel, lab_page):
     tab = panel.page.locator(".ips-Session:visible")
     expect(tab.get_by_role("heading", level=2)).to_have_text("Tidy the sensor logs")
     # Now one is in front: it is meant.
-    lab_page.command("ipysession:tag", isPalette=True)
+    lab_page.command("apputils:activate-command-palette")
+    palette.locator("input").fill("tag a session")
+    palette.get_by_text("Tag a Session…", exact=True).click()
     expect(dialog.get_by_role("textbox")).to_have_value("sensors")
     dialog.get_by_role("button", name="Cancel").click()
 

@@ -443,3 +443,24 @@ def test_a_real_full_disk(place, monkeypatch):
     log.acknowledge()
     assert place.titles() == ["1", "2"]
     log.close()
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "fdatasync", "open"])
+def test_a_cell_that_replaced_a_function_of_os_loses_nothing(place, log, told, monkeypatch, call):
+    """``os.write = Mock(side_effect=…)``: as with a disk that refuses, and told once."""
+
+    def replaced(*_, **__):
+        raise RuntimeError("not today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, replaced)
+        fill(log, 2, 3)
+        log.acknowledge()
+        log.acknowledge()
+    fill(log, 4)
+    log.acknowledge()
+    assert place.titles() == ["1", "2", "3", "4"]
+    assert place.read().damage == ()
+    assert told.words[-1:] in ([], ["well"])
+    assert len(told.words) <= 2
+    assert log.close()

@@ -241,8 +241,8 @@ class Log:
         for entries in [[queue[-1]]] if waiting == 1 else _batches(reversed([*newest_first])):
             try:
                 self._write(b"".join(entry.data for entry in entries))
-            except OSError as error:
-                self._note_trouble(error)
+            except Exception as error:  # noqa: BLE001 - a cell may have put a write of its own into os
+                self._note_trouble(_as_refused(error))
                 return
             self._written = entries[-1].record.seq
 
@@ -301,11 +301,11 @@ class Log:
         if group and self._syncs:
             try:
                 self._make_durable(group, opened, newest)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - as in `_drain`
                 # The system may have dropped the pages and count them as written.
                 with self._lock:
                     self._write_again()
-                    self._note_trouble(error)
+                    self._note_trouble(_as_refused(error))
                     self._close_files(opened)
                 # Each try costs a segment.
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
@@ -402,6 +402,13 @@ class Log:
         except Exception:  # as in _tell_news
             _logger.exception("what follows a sync of the log failed")
             return None
+
+
+def _as_refused(error: Exception) -> OSError:
+    """Whatever was raised where the disk was asked: for the log it comes to the same."""
+    if isinstance(error, OSError):
+        return error
+    return OSError(errno.EIO, f"{type(error).__name__}: {error}")
 
 
 def _wait(queue: SimpleQueue[None], seconds: float | None) -> bool:

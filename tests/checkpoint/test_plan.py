@@ -77,6 +77,7 @@ class Script:
                             inline=None if more.get("blob") else "",
                             blob=more.get("blob"),
                             plain=bool(more.get("plain")),
+                            seconds=more.get("seconds", 0.0),
                         )
                         for n in saved
                     ],
@@ -399,3 +400,11 @@ def test_names_that_idle_time_saved_together_are_loaded_together():
     plan = make_plan(script.session())
     assert {item.name: item.step for item in plan.names} == {"counter": 2, "make": 2}
     assert [(load.step, load.wanted) for load in plan.loads] == [(2, ("counter", "make"))]
+
+
+def test_how_long_saving_took_tells_how_long_loading_will():
+    """The same value: loaded from a fast disk, made again where the disk is slow."""
+    fast = Script().step(["x"], size=1_000_000_000, seconds=1.0).session()
+    assert actions(make_plan(fast)) == {"x": Action.LOAD}
+    slow = Script().step(["x"], size=1_000_000_000, seconds=40.0).session()
+    assert actions(make_plan(slow)) == {"x": Action.REPLAY}

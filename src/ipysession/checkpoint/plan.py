@@ -31,7 +31,14 @@ _REDACTED = "[redacted:"
 _TAKEN_OUT = "held a secret, now taken out"
 
 _LOAD_SPEED = 300e6
-"""Bytes per second that loading is reckoned with."""
+"""Bytes per second that loading is reckoned with, where nothing large was saved."""
+
+_MEASURED_BYTES = 1_000_000
+"""Groups of this size tell how fast the machine is: how long saving them took is recorded, and
+loading takes about as long.
+"""
+
+_SLOWEST, _FASTEST = 20e6, 2e9
 
 _LONG_LOAD = 5.0
 """Seconds that a load must take before replaying in its place is considered."""
@@ -148,6 +155,7 @@ class _Planner:
         self._policy = policy
         self._unproven = unproven
         self._blocked: dict[int, Blocked] = {}
+        self._load_speed = _load_speed(course.session)
 
     def plan(self, head: int | None, *, trusted: bool) -> Plan:
         """The whole plan."""
@@ -205,9 +213,9 @@ class _Planner:
             steps = slices.slice(name, self._course.end)
             return self._for_replay(name, until, status.reason, steps)
         kind, size = source.group.types.get(name, ""), source.group.size
-        if size / _LOAD_SPEED > _LONG_LOAD and len(source.group.names) == 1:
+        if size / self._load_speed > _LONG_LOAD and len(source.group.names) == 1:
             steps = slices.slice(name, self._course.end, anew=True)
-            if self._is_cheap_and_safe(steps, size / _LOAD_SPEED / _CHEAPER):
+            if self._is_cheap_and_safe(steps, size / self._load_speed / _CHEAPER):
                 why = "to make it again is quicker than to load it"
                 return NamePlan(name, Action.REPLAY, source.step, kind, size, why, tuple(steps))
         return NamePlan(name, Action.LOAD, source.step, kind, size)
@@ -270,6 +278,17 @@ def effects_of(step: Step, policy: ReplayPolicy, unproven: Collection[int] = ())
     if step.redacted and _REDACTED in step.python:
         return (_TAKEN_OUT,)
     return step.provenance.outside if policy is not ReplayPolicy.ALL else ()
+
+
+def _load_speed(session: Session) -> float:
+    """Bytes per second, as far as what was saved tells."""
+    size, seconds = 0, 0.0
+    for saved in session.checkpoints:
+        for group in saved.groups:
+            if group.size >= _MEASURED_BYTES and group.seconds > 0:
+                size += group.size
+                seconds += group.seconds
+    return min(max(size / seconds, _SLOWEST), _FASTEST) if seconds else _LOAD_SPEED
 
 
 def _told(steps: Sequence[Step]) -> str:

@@ -383,7 +383,15 @@ def _calls(tree: ast.Module) -> list[str]:
             statement, (ast.Expr, ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom)
         ):
             break
-        found += [
-            ast.unparse(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call)
-        ]
+        found += [_dotted(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call)]
     return found
+
+
+def _dotted(node: ast.expr) -> str:
+    """``np.random.seed`` as written; ``().seed`` where it is not a name that is asked."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    names.append(node.id if isinstance(node, ast.Name) else "()")
+    return ".".join(reversed(names))

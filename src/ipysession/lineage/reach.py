@@ -8,9 +8,10 @@ namespace costs the user's code nothing: nothing is wrapped or traced.
 from __future__ import annotations
 
 import functools
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from ipysession.lineage.callables import held_by_callable
 from ipysession.lineage.identity import identity
 
 if TYPE_CHECKING:
@@ -77,37 +78,16 @@ def _functions(value: Any, namespace: Mapping[str, Any], seen: set[int]) -> Iter
 
 def _held(item: Any) -> Iterable[Any]:
     """What ``item`` holds that may be, or lead to, a function of the notebook."""
-    match item:
-        case FunctionType():
-            return _held_by_function(item)
-        case MethodType():
-            return (item.__func__, item.__self__)
-        case functools.partial():
-            return (item.func, *item.args, *item.keywords.values())
-        case staticmethod() | classmethod():
-            return (item.__func__,)
-        case property():
-            return (item.fget, item.fset, item.fdel)
-        case type():
-            return (
-                (*vars(item).values(), *item.__mro__[1:]) if item.__module__ == "__main__" else ()
-            )
+    held = held_by_callable(item)
+    if held is not None:
+        return held
+    if isinstance(item, type):
+        return (*vars(item).values(), *item.__mro__[1:]) if item.__module__ == "__main__" else ()
     if type(item) in (list, tuple, set, frozenset):
         return item if len(item) <= _WIDTH else ()
     if type(item) is dict:
         return item.values() if len(item) <= _WIDTH else ()
     return _held_by_instance(item)
-
-
-def _held_by_function(function: FunctionType) -> Iterator[Any]:
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # a cell that is still empty
-            continue
-    yield from function.__defaults__ or ()
-    yield from (function.__kwdefaults__ or {}).values()
-    yield getattr(function, "__wrapped__", None)
 
 
 def _held_by_instance(item: Any) -> Iterator[Any]:

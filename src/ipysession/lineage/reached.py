@@ -7,7 +7,6 @@ transitively. Looking costs the user's code nothing: nothing is wrapped or trace
 
 from __future__ import annotations
 
-import functools
 import threading
 from dataclasses import dataclass, field
 from types import (
@@ -17,11 +16,11 @@ from types import (
     CoroutineType,
     FunctionType,
     GeneratorType,
-    MethodType,
     ModuleType,
 )
 from typing import TYPE_CHECKING, Any
 
+from ipysession.lineage.callables import held_by_callable
 from ipysession.lineage.code import Use, function_use
 from ipysession.lineage.identity import identity
 from ipysession.lineage.kinds import is_bound
@@ -188,19 +187,12 @@ class _Search:
 
     def _held(self, item: Any) -> Iterable[Any]:
         """What ``item`` holds that may be, or lead to, a function of the notebook."""
+        held = held_by_callable(item)
+        if held is not None:
+            return held
         match item:
-            case FunctionType():
-                return _held_by_function(item)
-            case MethodType():
-                return (item.__func__, item.__self__)
             case BuiltinFunctionType():
                 return (item.__self__,) if is_bound(item) else ()
-            case functools.partial():
-                return (item.func, *item.args, *item.keywords.values())
-            case staticmethod() | classmethod():
-                return (item.__func__,)
-            case property():
-                return (item.fget, item.fset, item.fdel)
             case type():
                 return self._held_by_class(item)
             case threading.Thread():
@@ -251,17 +243,6 @@ def _listed(item: Any) -> Iterator[Any]:
     parent = getattr(item, "parent", None)
     if parent is not None and getattr(item, "propagate", False):
         yield parent
-
-
-def _held_by_function(function: FunctionType) -> Iterator[Any]:
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # a cell that is still empty
-            continue
-    yield from function.__defaults__ or ()
-    yield from (function.__kwdefaults__ or {}).values()
-    yield getattr(function, "__wrapped__", None)
 
 
 def _running(item: Any) -> tuple[CodeType | None, Mapping[str, Any]]:

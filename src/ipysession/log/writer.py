@@ -23,17 +23,18 @@ from collections import deque
 from enum import StrEnum
 from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ipysession.log import files
 from ipysession.log.blobs import PART_LIMIT, rests_on_blobs
+from ipysession.log.entries import Entry, batches, write_at_once
 from ipysession.log.line import write_line
 from ipysession.log.reader import SEGMENT, Head
 from ipysession.model import encoding
 from ipysession.model.records import LAZY_TYPES, Record, payload_to_value, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ipysession.log.blobs import Blobs
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
 
 _GROUP_SECONDS = 0.05
 """Records that arrive within this time become durable with one sync."""
-
-_BATCH_BYTES = 1 << 16
-"""Records that wait are written in batches of about this size: a disk that is nearly full takes
-some of them."""
 
 _RETRY_SECONDS = 1.0
 """After which time a disk that refuses is tried again."""
@@ -64,17 +61,6 @@ class SyncPolicy(StrEnum):
     """`Log.acknowledge` waits until the record is durable."""
     OFF = "off"
     """The operating system decides."""
-
-
-class _Entry(NamedTuple):
-    """A record that is not durable yet."""
-
-    record: Record
-    data: bytes
-    """Its line, with the newline."""
-    mac: str
-    blobs: tuple[str, ...]
-    """Blobs that must become durable before it."""
 
 
 class Log:
@@ -114,7 +100,7 @@ class Log:
 
         # Guarded by _lock, which is held for microseconds.
         self._lock = threading.RLock()
-        self._queue: deque[_Entry] = deque()
+        self._queue: deque[Entry] = deque()
         self._durable = head
         self._written = head.seq
         self._descriptor: int | None = None
@@ -174,7 +160,7 @@ class Log:
                 key=self._key,
             )
             record = Record(seq, self.run, t, mono, kind, payload, session=self._session)
-            self._queue.append(_Entry(record, data, mac, tuple(blobs)))
+            self._queue.append(Entry(record, data, mac, tuple(blobs)))
             if not later:
                 self.flush()
             self._wake_thread()
@@ -238,7 +224,7 @@ class Log:
         if waiting <= 0:
             return
         newest_first = islice(reversed(queue), waiting)
-        for entries in [[queue[-1]]] if waiting == 1 else _batches(reversed([*newest_first])):
+        for entries in [[queue[-1]]] if waiting == 1 else batches(reversed([*newest_first])):
             try:
                 self._write(b"".join(entry.data for entry in entries))
             except Exception as error:  # noqa: BLE001 - a cell may have put a write of its own into os
@@ -258,7 +244,7 @@ class Log:
             self._write_again()
             raise OSError(errno.ENOENT, "the log's file was taken away")
         try:
-            _write_at_once(descriptor, data)
+            write_at_once(descriptor, data)
         except OSError:
             with contextlib.suppress(OSError):
                 if os.fstat(descriptor).st_size != status.st_size:
@@ -321,7 +307,7 @@ class Log:
         self._call_again = self._say_durable([entry.record for entry in group])
         return done
 
-    def _make_durable(self, group: list[_Entry], opened: list[int], newest: int) -> None:
+    def _make_durable(self, group: list[Entry], opened: list[int], newest: int) -> None:
         for name in dict.fromkeys(name for entry in group for name in entry.blobs):
             self._blobs.sync(name)
         for descriptor in opened:
@@ -418,24 +404,3 @@ def _wait(queue: SimpleQueue[None], seconds: float | None) -> bool:
     except Empty:
         return False
     return True
-
-
-def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
-    """Records that are written by one call."""
-    batch: list[_Entry] = []
-    size = 0
-    for entry in entries:
-        batch.append(entry)
-        size += len(entry.data)
-        if size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _write_at_once(descriptor: int, data: bytes) -> None:
-    count = os.write(descriptor, data)
-    if count != len(data):
-        # A full disk takes a part and raises nothing.
-        raise OSError(errno.ENOSPC, f"the disk took {count} of {len(data)} bytes")

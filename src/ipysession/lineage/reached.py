@@ -197,7 +197,9 @@ class _Search:
                 return self._held_by_class(item)
             case threading.Thread():
                 known = vars(item)
-                return (known.get("_target"), *(known.get("_args") or ()), type(item))
+                called = (known.get("_target"), *(known.get("_args") or ()))
+                of_timer = (known.get("function"), *(known.get("args") or ()))
+                return (*called, *of_timer, type(item))
         if type(item) in (list, tuple, set, frozenset):
             return list(item)[:_WIDTH] if len(item) <= _WIDTH * 10 else ()
         if type(item) is dict:

@@ -14,8 +14,9 @@ _NOBODYS = frozenset(
 
 
 def tree_of(folder: str | None, elsewhere: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """What tells each file below ``folder`` from another version of it. Past a number of files
-    or a time the rest is left out. ``elsewhere`` is what paths begin with that are not the user's.
+    """What tells each file and folder below ``folder`` from another version of it. Past a number
+    of them or a time the rest is left out. ``elsewhere`` is what paths begin with that are not
+    the user's.
     """
     found: dict[str, tuple[int, ...]] = {}
     until = time.monotonic() + _SECONDS
@@ -28,6 +29,8 @@ def tree_of(folder: str | None, elsewhere: tuple[str, ...]) -> dict[str, tuple[i
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(entry.path)
+                        # Its time and size follow what lies in it, which is told by itself.
+                        found[entry.path] = (entry.inode(),)
                         continue
                     known = entry.stat(follow_symlinks=False)
                     found[entry.path] = (known.st_ino, known.st_size, known.st_mtime_ns)

@@ -24,13 +24,14 @@ def tell_all(monkeypatch, stream):
     with cli._progress() as tell:
         for number in range(20):
             tell(f"running cell {number}\x1b[2J")
+            tell(f"running cell {number}\x1b[2J")  # still at it
         if stream.isatty():
             tell("x" * 100)
     return stream.getvalue()
 
 
 def test_progress_in_a_pipe_is_a_line_each(monkeypatch):
-    """Without control characters."""
+    """Each thing once, without control characters."""
     said = tell_all(monkeypatch, io.StringIO())
     assert said.splitlines() == [f"running cell {number} …" for number in range(20)]
 

@@ -98,7 +98,14 @@ def _progress() -> Iterator[Callable[[str], None]]:
     """Takes what is going on: one line that changes and goes on a terminal, else a line each."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield lambda said: print(f"{clean(said)} …", file=sys.stderr, flush=True)  # noqa: T201
+        told = [""]
+
+        def tell_new(said: str) -> None:
+            if said != told[0]:  # a verb tells again and again that it is still at it
+                told[0] = said
+                print(f"{clean(said)} …", file=sys.stderr, flush=True)  # noqa: T201
+
+        yield tell_new
         return
     status = console.status("")
 

@@ -114,8 +114,10 @@ $(DEMO_STAMP): pyproject.toml | python
 	$(call install,.venv,[demo])
 	touch $@
 
+# Most of what the tests install is never imported: Python compiles the rest when it is, which is
+# quicker. In the demo that could show warnings of the compiler's among a cell's outputs.
 $(DEV_STAMP): pyproject.toml | python
-	$(call install,.venv,[dev])
+	$(call install,.venv,[dev] --no-compile)
 	touch $@ $(DEMO_STAMP)
 
 # What stands in a .pth file comes last on sys.path: pip counts it as installed, does not touch it,
@@ -124,7 +126,7 @@ $(OLDEST_STAMP): $(DEV_STAMP) scripts/oldest-constraints.txt
 	$(PYTHON) -m venv .venv-oldest
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> "$$(.venv-oldest/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/newest.pth"
-	$(call into,.venv-oldest,[test] --constraint scripts/oldest-constraints.txt)
+	$(call into,.venv-oldest,[test] --no-compile --constraint scripts/oldest-constraints.txt)
 	touch $@
 
 $(FIDELITY_STAMP): pyproject.toml | python
@@ -147,10 +149,9 @@ define install
 	$(call into,$(1),$(2))
 endef
 
-# Most of what is installed is never imported: Python compiles the rest when it is, which is quicker.
 define into
 	@echo "Installing ipysession$(firstword $(2)) into $(1)"
-	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --editable .$(2)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable .$(2)
 endef
 
 python:

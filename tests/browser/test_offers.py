@@ -118,6 +118,9 @@ def test_a_session_goes_on_in_another_notebook(page, lab, left_alone):
     expect(page.run("answer + 1")).to_contain_text("43")
     expect(indicator(page)).to_have_text("Recording")
     page.shut_down()
+    choose(page, "origin", "Resume Here")  # a kernel is started for it
+    expect(bar(page)).to_contain_text("variables are back")
+    page.shut_down()
     choose(page, "origin", "Resume in a New Notebook")
     page.page.wait_for_function(
         "window.jupyterapp.shell.currentWidget?.context?.path === 'Untitled.ipynb'"

@@ -56,7 +56,7 @@ export class Actions {
       "Resume Here",
       "Resume a Session Here…",
       session => this._here?.resume(session.id),
-      { isEnabled: () => (this._here?.kernelId ?? null) !== null }
+      { isEnabled: () => this._here !== undefined }
     );
     this._addFor(
       Commands.resumeNew,

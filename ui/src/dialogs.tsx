@@ -16,6 +16,14 @@ export async function askSession(
   title: string,
   sessions: readonly Session[]
 ): Promise<Session | null> {
+  if (sessions.length === 0) {
+    await showDialog({
+      title,
+      body: "There is no session to choose.",
+      buttons: [Dialog.okButton({ label: "Close" })]
+    });
+    return null;
+  }
   const items = sessions.map(
     session =>
       `${session.title} · ${count(session.steps, "step")}, ${ago(session.updated)} · ${session.id}`

@@ -87,14 +87,21 @@ export class Watch {
 
   /** Bring a session back into this notebook's kernel, and say what came back. */
   async resume(session: string): Promise<void> {
-    const kernel = this.kernelId;
-    if (kernel === null || this._isResuming) {
+    if (this._isResuming) {
       return;
     }
     this._isResuming = true;
     this._offered = session;
     this.lines.show("resume", { text: "Bringing the variables back …", isBusy: true });
     try {
+      const { sessionContext } = this.panel;
+      if (this.kernelId === null) {
+        await sessionContext.startKernel(); // the notebook's was shut down
+      }
+      const kernel = this.kernelId;
+      if (kernel === null) {
+        throw new Error("This notebook has no kernel: choose one, and try again.");
+      }
       this._tell(await this._api.resume(session, kernel));
       this._offered = null; // the line is no offer any more: it stays until it is closed
     } catch (error) {

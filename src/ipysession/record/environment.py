@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -211,6 +212,8 @@ def _weakly(held: object) -> Callable[[], object]:
 _SECONDS = 5.0
 """A git command that takes longer is given up."""
 _JOIN_SECONDS = 15.0
+_CHECK_SECONDS = 1.0
+"""So often HEAD is looked at where nothing says that it may have moved."""
 
 
 class _Watched(NamedTuple):
@@ -247,6 +250,7 @@ class GitWatch:
         self._fresh: GitState | None = None
         self._told: GitState | None = None
         self._watched: _Watched | None = None
+        self._checked = 0.0
 
     def start(self) -> None:
         """Begin to read the state; `poll` gives it once it is known."""
@@ -271,9 +275,14 @@ class GitWatch:
             self._told = fresh
         return fresh
 
-    def check_moved(self) -> None:
-        """Read again, in the background, if HEAD moved. Costs two os.stat calls."""
-        watched = self._watched
+    def check_moved(self, *, likely: bool = True) -> None:
+        """Read again, in the background, if HEAD moved. Costs two os.stat calls; where it is not
+        ``likely`` they are made once a second at most.
+        """
+        watched, now = self._watched, time.monotonic()
+        if not likely and now - self._checked < _CHECK_SECONDS:
+            return
+        self._checked = now
         if watched is not None and watched.moved():
             self._watched = None  # until the new reading says what to watch
             self.start()

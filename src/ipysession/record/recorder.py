@@ -312,7 +312,7 @@ class Recorder(SessionKeeper):
         )
 
     def _write_effects(self, writer: SessionWriter, step: OpenStep, seen: EffectsSeen) -> None:
-        self._git.check_moved()
+        self._git.check_moved(likely=bool(seen.processes or seen.writes or seen.deleted))
         record = effects_record(
             step,
             seen,

@@ -29,7 +29,7 @@ class Heard:
     def __init__(self, elsewhere: tuple[str, ...]) -> None:
         self.code = code_folders()
         self.elsewhere = elsewhere
-        self.cwd_before = _cwd()
+        self.cwd_before = working.now()
         self.cwd = self.cwd_before
         """What relative paths are relative to; None where it has to be asked for."""
         self.known: set[tuple[str, bool]] = set()
@@ -173,7 +173,7 @@ class Heard:
         by_processes = (
             self._compare_trees(writes, deleted) if self.tree is not None else frozenset[str]()
         )
-        cwd = _cwd()
+        cwd = working.now(settled=True)
         return EffectsSeen(
             reads=[path for path in self.reads if path not in self.changes],
             writes=writes,
@@ -237,6 +237,31 @@ def _cwd() -> str | None:
         return os.getcwd()
     except OSError:  # it was deleted
         return None
+
+
+class _Folder:
+    """The working directory, which is asked for only where it may have changed: in some places a
+    call of the system is what costs a tiny cell most.
+    """
+
+    def __init__(self) -> None:
+        self._known: str | None = None
+        self._may_differ = True
+
+    def may_move(self) -> None:
+        """Somebody is about to change it: Python says so before it does."""
+        self._may_differ = True
+
+    def now(self, *, settled: bool = False) -> str | None:
+        """Where it is. ``settled``: whoever was about to change it has done so by now."""
+        if self._may_differ:
+            if settled:
+                self._may_differ = False
+            self._known = _cwd()
+        return self._known
+
+
+working = _Folder()
 
 
 def as_text(name: str) -> str:

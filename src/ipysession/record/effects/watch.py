@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipysession.record.effects.events import HANDLERS
 from ipysession.record.effects.habits import both_spellings, elsewhere_paths
-from ipysession.record.effects.heard import Heard
+from ipysession.record.effects.heard import Heard, working
 from ipysession.record.effects.hearing import here, is_silent, quiet
 from ipysession.record.effects.seen import EffectsSeen
 
@@ -108,6 +108,8 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     # First what most events are: of no meaning here. A loop that calls id() raises one each time.
     if event not in HANDLERS:
         return
+    if event == "os.chdir":
+        working.may_move()
     step = _heard
     if step is None or here.silent:
         return

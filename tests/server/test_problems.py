@@ -46,6 +46,7 @@ def test_the_types_that_programs_rely_on():
         "urn:ipysession:problem:invalid-transition": 409,
         "urn:ipysession:problem:session-busy": 409,
         "urn:ipysession:problem:not-recording": 409,
+        "urn:ipysession:problem:export-cancelled": 409,
         "urn:ipysession:problem:export-refused": 409,
         "urn:ipysession:problem:import-refused": 409,
         "urn:ipysession:problem:resume-refused": 409,

@@ -38,16 +38,18 @@ WORKERS ?= 2
 # How many kernels `make kill-test` kills at random moments (tests/integration/test_kill.py), and
 # how many of them the integration tests do: the first sessions of the same, seeded series.
 KILLS ?= 200
-SHARE_OF_KILLS ?= 40
+SHARE_OF_KILLS ?= 20
 # What depends on the versions of IPython and ipykernel, and is run with the oldest ones.
 OLDEST_TESTS := tests/integration/test_recorder.py tests/integration/test_resume.py \
-	tests/integration/test_faces.py tests/integration/test_rerunning.py
+	tests/integration/test_rerunning.py $(addprefix tests/integration/test_faces.py::, \
+	test_every_magic_has_help test_tables_are_html_in_a_notebook_and_text_for_programs \
+	test_completion test_errors_are_one_line_and_say_what_to_do test_enable_and_disable)
 PYTEST_PARALLEL := -n $(WORKERS) --dist worksteal
 # Rooms whose tests must reach every line and branch, nearly: they hold the user's only copy.
 COVERED_ROOMS := model log store
 COVERAGE_FLOOR := 95
 
-.PHONY: help demo test lint types unit integration kill-test browser oldest fidelity bench docs-schema \
+.PHONY: help demo test lint types unit integration kill-test browser oldest browser-and-oldest fidelity bench docs-schema \
 	clean python system-packages
 
 help: ## list the targets
@@ -56,7 +58,7 @@ help: ## list the targets
 demo: $(DEMO_STAMP) ## a guided tour with real kernels
 	$(BIN)/jupyter session demo
 
-test: lint types unit integration browser oldest ## all checks and tests; what CI runs
+test: lint types unit integration browser-and-oldest ## all checks and tests; what CI runs
 	@echo "All checks and tests passed."
 
 # A part of the tests that collects none (pytest's exit code 5) fails, by intention.
@@ -89,7 +91,16 @@ browser: $(PANEL_STAMP) system-packages ## real Chromium
 kill-test: $(DEV_STAMP) ## kill real kernels at random moments, KILLS=200 of them
 	IPYSESSION_KILLS=$(KILLS) $(BIN)/python -m pytest $(PYTEST_PARALLEL) tests/integration/test_kill.py
 
-oldest: $(OLDEST_STAMP) system-packages ## recorder, resume and faces with the oldest IPython and ipykernel
+# Browsers wait more than they work: meanwhile the oldest versions are tested.
+browser-and-oldest: $(PANEL_STAMP) $(OLDEST_STAMP) system-packages ## these two at the same time
+	@mkdir -p test-results
+	@$(MAKE) --no-print-directory oldest >test-results/oldest.log 2>&1 & oldest=$$!; failed=0; \
+	$(MAKE) --no-print-directory browser || failed=1; \
+	wait $$oldest || failed=1; \
+	cat test-results/oldest.log; \
+	exit $$failed
+
+oldest: $(OLDEST_STAMP) system-packages ## recorder, resume, magics with the oldest IPython and ipykernel
 	.venv-oldest/bin/python -m pytest $(PYTEST_PARALLEL) $(OLDEST_TESTS)
 
 fidelity: $(FIDELITY_STAMP) ## kinds of objects that come back, those of torch and xgboost too

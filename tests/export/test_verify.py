@@ -357,6 +357,15 @@ def test_it_works_inside_a_running_event_loop(recording):
     assert asyncio.run(_verify_inside_a_loop(recording)).ok
 
 
+@pytest.fixture
+def _ctrl_c_interrupts():
+    """Ctrl-C raises KeyboardInterrupt, as in every Python; a test before may have changed that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_interrupts")
 def test_ctrl_c_ends_it_and_its_kernel(recording, tmp_path):
     """At once, with nothing written."""
     marker = tmp_path / "pid"

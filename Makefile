@@ -14,6 +14,9 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
+# With this set, as images for containers like to have it, each of the hundreds of kernels would
+# compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 # The tests share two environments and one coverage file: one target at a time, also with -j.
 .NOTPARALLEL:
 

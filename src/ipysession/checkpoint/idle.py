@@ -14,31 +14,21 @@ import contextlib
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from ipysession.checkpoint.groups import co_variable_groups, small_plain
-from ipysession.checkpoint.packed import Told, why_not
+from ipysession.checkpoint.leftover import GivenUpError, LeftOver
 from ipysession.checkpoint.pieces import BudgetExceededError
-from ipysession.checkpoint.trial import loads_as_it_was
 from ipysession.checkpoint.waitlist import Waitlist
-from ipysession.model.payloads import CheckpointSaved, SkippedGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
     from typing import Any
 
-    from ipysession.checkpoint.packed import Packed
+    from ipysession.checkpoint.leftover import Append
     from ipysession.checkpoint.saver import Checkpointer
-    from ipysession.checkpoint.waitlist import Entry
 
 _MOST_EARNED = 30.0
 """Seconds that a long run without idle time may save in one go."""
-
-_STEADY_SECONDS = 0.02
-"""A value that threads or tasks may change stands still if it does so for that long."""
-
-_TRIALS = 8
-"""Groups that are loaded for a test after one step; each costs some 100 µs of idle time."""
 
 _KERNEL_RESTED = 1.0
 """Seconds that the kernel must have been idle before its own thread is asked to save something."""
@@ -47,17 +37,6 @@ _KERNEL_SECONDS = 0.1
 """How long it may take: a cell that comes meanwhile waits so long."""
 
 _logger = logging.getLogger(__name__)
-
-
-class Append(Protocol):
-    """Puts a record into the log, with the blobs that must become durable with it."""
-
-    def __call__(self, payload: CheckpointSaved, *, blobs: Iterable[str]) -> object:
-        """Append ``payload``."""
-
-
-class GivenUpError(BudgetExceededError):
-    """A cell began that can reach what was being saved."""
 
 
 class IdleSaver:
@@ -82,14 +61,15 @@ class IdleSaver:
         self._checkpointer = checkpointer
         self._limits = checkpointer.limits
         self._namespace = namespace
-        self._append = append
-        self._others_run = others_run
-        self._refused = refused
         self._call_soon = call_soon
         self._asked = False
         """The kernel's own thread was asked to save something."""
         self._state = threading.Condition()
         self._waiting = Waitlist(namespace)
+        self._left_over = LeftOver(
+            checkpointer, self._waiting, namespace, append, self._state, lambda: self._give_up,
+            others_run=others_run, refused=refused,
+        )  # fmt: skip
         self._idle = False
         self._ended = 0.0
         self._hurried = False
@@ -170,7 +150,7 @@ class IdleSaver:
             group = self._next(own_thread=True)
             if group is None:
                 return
-            self._work(group, _until(deadline))
+            self._left_over.save(group, _until(deadline))
 
     def close(self) -> None:
         """Stop the thread; what it has in hand is given up."""
@@ -193,7 +173,7 @@ class IdleSaver:
             if price > self._earned:
                 continue
             started = time.perf_counter()
-            self._work(group, _until(started + self._earned), in_line=True)
+            self._left_over.save(group, _until(started + self._earned), in_line=True)
             spent = time.perf_counter() - started
             self._earned -= spent
             if group in self._waiting:
@@ -225,9 +205,11 @@ class IdleSaver:
                     self._hand = group
             try:
                 if group is None:
-                    self._try_out()
+                    self._left_over.try_out(self._still_idle)
                 else:
-                    self._work(group, self._gate(time.perf_counter() + self._limits.alone))
+                    self._left_over.save(
+                        group, self._gate(time.perf_counter() + self._limits.alone)
+                    )
             except Exception:  # the next group may do; this one is told as skipped already
                 _logger.exception("saving in idle time failed")
 
@@ -278,7 +260,7 @@ class IdleSaver:
             group = self._kernels_group() if free else None
         if group is None:
             return
-        self._work(group, _until(time.perf_counter() + _KERNEL_SECONDS), in_line=True)
+        self._left_over.save(group, _until(time.perf_counter() + _KERNEL_SECONDS), in_line=True)
         with self._state:
             if group in self._waiting:
                 self._checkpointer.costs.expect(group, 2 * _KERNEL_SECONDS)
@@ -300,138 +282,6 @@ class IdleSaver:
                 raise BudgetExceededError(message)
 
         return gate
-
-    def _work(
-        self, group: frozenset[str], gate: Callable[[], None], *, in_line: bool = False
-    ) -> None:
-        """Save one group, or find out which groups it is made of."""
-        waiting = self._waiting.get(group)
-        if waiting is None:
-            return
-        try:
-            if not waiting.is_group:
-                self._split(group, waiting, gate)
-                return
-            told, packed = self._save(group, waiting, gate)
-            if told.skipped and len(group) > 1 and not waiting.looked_closer:
-                # One of them cannot be pickled. Does it share anything with the others?
-                self._split(group, waiting, gate, closer=True)
-                return
-            if not in_line:
-                self._make_durable(told, gate)
-            self._record(group, waiting, told, packed)
-        except GivenUpError:
-            return
-        except RuntimeError as error:  # a container changed while it was walked: tried once more
-            if waiting.again:
-                self._refuse(group, waiting, why_not(error))
-            else:
-                self._put_back(group, waiting)
-        except Exception as error:  # noqa: BLE001 - a value's own reducers may raise anything
-            self._refuse(group, waiting, why_not(error))
-
-    def _save(
-        self, group: frozenset[str], waiting: Entry, gate: Callable[[], None]
-    ) -> tuple[Told, Packed | None]:
-        told = Told()
-        if not self._others_run():
-            return told, self._checkpointer.save(group, self._namespace, waiting.bound, gate, told)
-        before = self._checkpointer.fingerprint(group, self._namespace, gate)
-        packed = self._checkpointer.save(group, self._namespace, waiting.bound, gate, told)
-        time.sleep(_STEADY_SECONDS)  # lets the others come to what they would do
-        saved = before if packed is None else packed.fingerprint
-        after = self._checkpointer.fingerprint(group, self._namespace, gate)
-        if not before == saved == after:
-            message = "threads or tasks change it while the kernel is idle"
-            raise BudgetExceededError(message)
-        return told, packed
-
-    def _split(
-        self,
-        group: frozenset[str],
-        waiting: Entry,
-        gate: Callable[[], None],
-        *,
-        closer: bool = False,
-    ) -> None:
-        gate()
-        names = {name for name in group if name in self._namespace}
-        small = frozenset(small_plain(names, self._namespace))
-        others = sorted(names - small)
-        found = co_variable_groups(others, self._namespace, gate=gate if closer else None)
-        found += [small] if small else []
-        gate()
-        with self._state:
-            if self._waiting.get(group) is not waiting or self._give_up:
-                return
-            self._waiting.split(group, found, closer=closer)
-            self._checkpointer.regroup(found)
-
-    def _make_durable(self, told: Told, gate: Callable[[], None]) -> None:
-        """The log names what is on the disk already: so its own sync stays short."""
-        for _ in self._checkpointer.pieces.blobs.sync_all(told.blobs):
-            gate()
-        self._checkpointer.pieces.synced(told.blobs)
-        told.blobs.clear()
-
-    def _record(
-        self, group: frozenset[str], waiting: Entry, told: Told, packed: Packed | None = None
-    ) -> None:
-        with self._state:
-            # Under the lock, so that no cell begins between the look and the record.
-            if self._give_up or self._waiting.get(group) is not waiting:
-                return
-            self._waiting.remove(group)
-            self._append(
-                CheckpointSaved(
-                    step=waiting.step,
-                    groups=told.groups,
-                    changed=sorted(told.changed),
-                    unchanged=sorted(told.unchanged),
-                    skipped=told.skipped,
-                    written=told.written or None,
-                    seconds=sum(item.seconds for item in told.groups),
-                ),
-                blobs=told.blobs,
-            )
-            self._checkpointer.count(told)
-            if packed is not None:
-                self._checkpointer.is_saved(packed, waiting.step)
-        for skipped in told.skipped:
-            _logger.info("%s: %s", ", ".join(skipped.names), skipped.reason)
-            if "the disk" in skipped.reason or "memory" in skipped.reason:
-                self._refused(f"{', '.join(skipped.names)}: {skipped.reason}")
-
-    def _refuse(self, group: frozenset[str], waiting: Entry, reason: str) -> None:
-        told = Told(skipped=[SkippedGroup(names=sorted(group), reason=reason)])
-        self._record(group, waiting, told)
-
-    def _put_back(self, group: frozenset[str], waiting: Entry) -> None:
-        with self._state:
-            if self._waiting.get(group) is waiting:
-                self._waiting.put_back(group)
-
-    # -- trials --------------------------------------------------------------------------
-
-    def _try_out(self) -> None:
-        """Load what was saved of types not seen before: what does not come back is not saved."""
-        queue = self._checkpointer.unproven
-        for _ in range(_TRIALS):
-            if not queue or not self._still_idle():
-                return
-            step, packed = queue.pop(0)
-            values = {name: self._namespace.get(name) for name in packed.names}
-            reason = loads_as_it_was(packed.stream, values)
-            if not reason:
-                self._checkpointer.proven.update(packed.kinds)
-                continue
-            with self._state:
-                if not self._still_idle() or not self._checkpointer.holds(packed):
-                    continue  # a cell may have changed what it was compared with
-                told = Told(skipped=[SkippedGroup(names=sorted(packed.names), reason=reason)])
-                self._append(CheckpointSaved(step=step, skipped=told.skipped), blobs=())
-                self._checkpointer.count(told)
-                self._checkpointer.distrust(packed)
 
 
 def _until(deadline: float) -> Callable[[], None]:

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from ipysession.lineage import is_internal, is_output
 from ipysession.lineage.cell import Cell, read_cell
-from ipysession.lineage.fingerprints import Print, fingerprint
+from ipysession.lineage.fingerprints import fingerprint
 from ipysession.lineage.kinds import is_atom
 from ipysession.lineage.reached import Reached, reached
 from ipysession.lineage.things import KEYS, of_kind, thing
 from ipysession.model.provenance import Lineage
 from ipysession.record.effects import quiet
 from ipysession.record.hidden import HiddenWatch, Look
+from ipysession.record.prints import Prints, differing
 from ipysession.record.written import FileWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
 
     from ipysession.record.effects import EffectsSeen
 
@@ -81,14 +82,9 @@ class LineageWatch:
         self._others_run = others_run
         self._hidden = HiddenWatch(namespace)
         self._files = FileWatch(namespace)
-        self._prints: dict[str, Print] = {}
-        """Of each name whose value can change, how it looked last."""
+        self._prints = Prints()
         self._unseen: set[str] | None = None
         """Names that came by other means than a step and were not looked at yet; None for all."""
-        self._owners: dict[int, set[str]] = {}
-        """The names that hold an object, by its identity."""
-        self._links: dict[str, set[str]] = {}
-        """Names that may share objects with one that is too large to look at."""
         self._gone: set[str] = set()
         """Names that steps deleted."""
         self._shown: list[int] = []
@@ -129,7 +125,7 @@ class LineageWatch:
     def _look_first(self, cell: Cell, users: frozenset[str], came: Collection[str]) -> None:
         """How that looks which the cell can reach and which no step of this kernel made."""
         for name in came:
-            self._forget(name)
+            self._prints.forget(name)
         self._unseen = set(users) if self._unseen is None else self._unseen.union(came)
         if not self._unseen:
             return
@@ -141,8 +137,8 @@ class LineageWatch:
             for name in self._unseen if unbounded else self._unseen & found.touched:
                 value = self._namespace.get(name)
                 if name in self._namespace and not is_atom(value):
-                    self._remember(name, fingerprint(value, self._namespace, deadline))
-            self._unseen -= self._prints.keys()
+                    self._prints.remember(name, fingerprint(value, self._namespace, deadline))
+            self._unseen.difference_update(self._prints)
 
     def end(
         self,
@@ -201,7 +197,7 @@ class LineageWatch:
         }
         absent = {name for name in self._gone - users if name in cell.flow.reads}
         read.update(dict.fromkeys(absent.union(n for n in deleted if n in step.before), "code"))
-        touched = found.touched if not step.beside else found.touched | self._prints.keys()
+        touched = found.touched if not step.beside else found.touched.union(self._prints)
         touched = {name for name in touched if name in users}
         changed, unsure = self._compare(step, touched, made, read, deadline)
         self._take_new(made, deleted, read, deadline)
@@ -259,13 +255,7 @@ class LineageWatch:
     ) -> tuple[dict[str, str], list[str]]:
         """What changed in place of what was touched, and of what shares objects with it."""
         namespace = self._namespace
-        names = set(touched)
-        for name in touched:
-            known = self._prints.get(name)
-            if known is not None:
-                for one in known.shared:
-                    names |= self._owners.get(one, set())
-            names |= self._links.get(name, set())
+        names = self._prints.sharing(touched)
         changed: dict[str, str] = {}
         unsure: list[str] = []
         for name in sorted(names - made):
@@ -273,13 +263,13 @@ class LineageWatch:
                 continue
             before = self._prints.get(name)
             now = fingerprint(namespace[name], namespace, deadline)
-            self._remember(name, now)
+            self._prints.remember(name, now)
             if (before is None or before.unsure or now.unsure) and name in step.before:
                 changed[name] = "budget"
                 unsure.append(name)
             elif before is not None:
                 by = "threads" if step.beside and name not in read else "value"
-                changed.update((name + part, by) for part in _differing(before, now))
+                changed.update((name + part, by) for part in differing(before, now))
         return changed, unsure
 
     def _take_new(
@@ -288,45 +278,22 @@ class LineageWatch:
         """How the names look that the step made anew."""
         namespace = self._namespace
         for name in deleted:
-            self._forget(name)
+            self._prints.forget(name)
             self._gone.add(name)
-        large = [n for n in read if n in self._prints and not self._prints[n].complete]
+        prints = {n: known for n in read if (known := self._prints.get(n)) is not None}
+        large = [n for n, known in prints.items() if not known.complete]
         for name in made:
-            self._forget(name)
+            self._prints.forget(name)
             self._gone.discard(name)
             if is_atom(namespace[name]):
                 continue
             known = fingerprint(namespace[name], namespace, deadline)
-            self._remember(name, known)
+            self._prints.remember(name, known)
             others = [other for other in large if other != name]
             if not known.complete:
                 others += [n for n in (*made, *read) if n != name and n in self._prints]
             for other in others:
-                self._links.setdefault(name, set()).add(other)
-                self._links.setdefault(other, set()).add(name)
-
-    def _remember(self, name: str, known: Print) -> None:
-        before = self._prints.get(name)
-        if before is not None and before.shared is not known.shared:
-            self._disown(name, before)
-        self._prints[name] = known
-        for one in known.shared:
-            self._owners.setdefault(one, set()).add(name)
-
-    def _disown(self, name: str, known: Print) -> None:
-        for one in known.shared:
-            owners = self._owners.get(one)
-            if owners is not None:
-                owners.discard(name)
-                if not owners:
-                    del self._owners[one]
-
-    def _forget(self, name: str) -> None:
-        known = self._prints.pop(name, None)
-        if known is not None:
-            self._disown(name, known)
-        for other in self._links.pop(name, set()):
-            self._links.get(other, set()).discard(name)
+                self._prints.link(name, other)
 
     def _parts(self, cell: Cell, found: Reached, read: dict[str, str], made: set[str]) -> None:
         """Readers of a part need only that part, where parts are told apart."""
@@ -397,18 +364,3 @@ class LineageWatch:
 
 def _root(text: str) -> str:
     return thing(text).root
-
-
-def _differing(before: Print, now: Print) -> Iterator[str]:
-    """The parts of a value that changed; an empty text is the whole."""
-    if before.opaque or now.opaque or before.whole != now.whole:
-        yield ""
-    elif before.parts is None or now.parts is None:
-        if before.parts != now.parts:
-            yield ""
-    else:
-        for part in {**before.parts, **now.parts}:
-            if before.parts.get(part) != now.parts.get(part):
-                yield part
-        if list(before.parts) != list(now.parts):
-            yield KEYS

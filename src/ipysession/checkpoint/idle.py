@@ -237,11 +237,11 @@ class IdleSaver:
         """The group that the kernel's own thread could save now, if it was not asked yet."""
         if self._call_soon is None or self._asked:
             return None
-        group = self._next(own_thread=True)
         costs = self._checkpointer.costs
-        if group is None or costs.estimate(group, self._namespace) > _KERNEL_SECONDS:
-            return None
-        return group
+        for group in self._waiting.oldest_first():
+            if costs.estimate(group, self._namespace) <= _KERNEL_SECONDS:
+                return group
+        return None
 
     def _ask_kernel(self) -> None:
         """Once it has been idle for a while. With the lock held."""
@@ -260,7 +260,11 @@ class IdleSaver:
             group = self._kernels_group() if free else None
         if group is None:
             return
-        self._left_over.save(group, _until(time.perf_counter() + _KERNEL_SECONDS), in_line=True)
+        try:
+            gate = _until(time.perf_counter() + _KERNEL_SECONDS)
+            self._left_over.save(group, gate, in_line=True)
+        except Exception:  # as in `_run`; here it would end up among the kernel's own troubles
+            _logger.exception("saving in idle time failed")
         with self._state:
             if group in self._waiting:
                 self._checkpointer.costs.expect(group, 2 * _KERNEL_SECONDS)

@@ -189,7 +189,7 @@ def _make_view(  # noqa: PLR0917 - pickle passes arguments by position
     shape: Any,
     strides: Any,
     offset: int,
-    writeable: bool,  # noqa: FBT001
+    writeable: bool,  # noqa: FBT001 - as pickle passes it
 ) -> Any:
     import numpy as np
 
@@ -294,7 +294,7 @@ def _make_array(
     dtype: Any,
     shape: Any,
     order: Any,
-    writeable: bool,  # noqa: FBT001
+    writeable: bool,  # noqa: FBT001 - as pickle passes it
     number: int,
 ) -> Any:
     import numpy as np
@@ -305,7 +305,7 @@ def _make_array(
     return array
 
 
-def _make_object_array(shape: Any, writeable: bool, items: list[Any]) -> Any:  # noqa: FBT001
+def _make_object_array(shape: Any, writeable: bool, items: list[Any]) -> Any:  # noqa: FBT001 - as pickle passes it
     import numpy as np
 
     array: Any = np.empty(shape, dtype=object)

@@ -37,3 +37,17 @@ def _held_by_function(function: FunctionType) -> Iterator[Any]:
     yield from function.__defaults__ or ()
     yield from (function.__kwdefaults__ or {}).values()
     yield getattr(function, "__wrapped__", None)
+
+
+def held_by_instance(item: Any, width: int) -> Iterator[Any]:
+    """What an instance of the notebook's classes, or what `functools` made, holds of that kind;
+    of more than ``width`` attributes none is looked at.
+    """
+    kind = type(item)
+    if kind.__module__ == "__main__":
+        yield kind
+        held = getattr(item, "__dict__", None)
+        if type(held) is dict and len(held) <= width:
+            yield from held.values()
+    elif kind.__module__ == "functools":  # lru_cache, singledispatch, cached_property
+        yield getattr(item, "__wrapped__", None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
+from typing import TYPE_CHECKING
 
 from ipysession.lineage.opcodes import (
     BY_NAME,
@@ -24,6 +25,9 @@ from ipysession.lineage.opcodes import (
     attribute_index,
     instructions_of,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 UNBOUNDED = frozenset(
     {"exec", "eval", "globals", "locals", "vars", "dir", "get_ipython", "__import__"}
@@ -63,18 +67,29 @@ def function_use(code: CodeType) -> Use:
     """What a function with this code uses when it is called."""
     loads: set[str] = set()
     stores: set[str] = set()
-    attributes: set[str] = set()
-    imports: set[str] = set()
-    calls = False
     names = code.co_names
-    for operation, argument in instructions_of(code):
+    instructions = list(instructions_of(code))
+    for operation, argument in instructions:
         if operation == LOAD_GLOBAL:
             loads.add(names[argument >> 1])
         elif operation in BY_NAME:
             loads.add(names[argument])
         elif operation in (STORE_GLOBAL, DELETE_GLOBAL):
             stores.add(names[argument])
-        elif operation in (LOAD_ATTR, LOAD_SUPER):
+    use = Use(frozenset(loads), frozenset(stores)) | use_but_names(code, instructions)
+    for other in constants_of(code)[1]:
+        use |= function_use(other)
+    return use
+
+
+def use_but_names(code: CodeType, instructions: Iterable[tuple[int, int]]) -> Use:
+    """What a code uses besides names, without the code inside it."""
+    attributes: set[str] = set()
+    imports: set[str] = set()
+    calls = False
+    names = code.co_names
+    for operation, argument in instructions:
+        if operation in (LOAD_ATTR, LOAD_SUPER):
             attributes.add(names[attribute_index(operation, argument)])
         elif operation in PLAIN_ATTRIBUTES:
             attributes.add(names[argument])
@@ -82,13 +97,10 @@ def function_use(code: CodeType) -> Use:
             imports.add(names[argument])
         elif operation in CALLS:
             calls = True
-    words, inner = constants_of(code)
-    use = Use(
-        frozenset(loads), frozenset(stores), frozenset(attributes), words, frozenset(imports), calls
+    words, _ = constants_of(code)
+    return Use(
+        attributes=frozenset(attributes), words=words, imports=frozenset(imports), calls=calls
     )
-    for other in inner:
-        use |= function_use(other)
-    return use
 
 
 def constants_of(code: CodeType) -> tuple[frozenset[str], list[CodeType]]:

@@ -8,26 +8,20 @@ from opcode import EXTENDED_ARG
 from types import CodeType
 from typing import Any
 
-from ipysession.lineage.code import Use, constants_of, function_use
+from ipysession.lineage.code import Use, constants_of, function_use, use_but_names
 from ipysession.lineage.opcodes import (
     BETWEEN,
     BUILD_CLASS,
     BY_NAME,
-    CALLS,
     DELETES,
-    IMPORT_NAME,
     JUMPS,
-    LOAD_ATTR,
     LOAD_CONST,
     LOAD_GLOBAL,
-    LOAD_SUPER,
     MAKE_FUNCTION,
     NO_FALL_THROUGH,
-    PLAIN_ATTRIBUTES,
     RETURNS,
     STORE_NAME,
     STORES,
-    attribute_index,
     instructions_of,
 )
 
@@ -66,18 +60,15 @@ def _straight_flow(code: CodeType) -> Flow | None:
     """The flow of a cell that neither jumps nor defines anything, at a third of the price; None
     for any other. Most cells are so short that this is what they pay for being recorded.
     """
-    words, inner = constants_of(code)
-    if inner:
+    if constants_of(code)[1]:
         return None
     names = code.co_names
     loads: dict[str, int] = {}
     stores: set[str] = set()
     deletes: set[str] = set()
-    attributes: set[str] = set()
-    imports: set[str] = set()
-    calls = False
     bound = 0
-    for operation, argument in instructions_of(code):
+    instructions = list(instructions_of(code))
+    for operation, argument in instructions:
         if operation in STORES:
             stores.add(names[argument])
             bound |= 1 << argument
@@ -86,28 +77,17 @@ def _straight_flow(code: CodeType) -> Flow | None:
             loads[name] = loads.get(name, -1) & bound
         elif operation in JUMPS:
             return None
-        elif operation in CALLS:
-            calls = True
         elif operation in DELETES:
             name = names[argument]
             loads[name] = loads.get(name, -1) & bound
             deletes.add(name)
             bound |= 1 << argument
-        elif operation in (LOAD_ATTR, LOAD_SUPER):
-            attributes.add(names[attribute_index(operation, argument)])
-        elif operation in PLAIN_ATTRIBUTES:
-            attributes.add(names[argument])
-        elif operation == IMPORT_NAME:
-            imports.add(names[argument])
-    use = Use(
-        attributes=frozenset(attributes), words=words, imports=frozenset(imports), calls=calls
-    )
     return Flow(
         {name: _named(names, mask) for name, mask in loads.items()},
         _named(names, bound),
         frozenset(stores),
         frozenset(deletes),
-        use,
+        use_but_names(code, instructions),
     )
 
 
@@ -156,28 +136,8 @@ class _CellReader:
             sets[self._surely or 0],
             frozenset(self._stores),
             frozenset(self._deletes),
-            self._use_of_all(instructions),
+            use_but_names(self._code, instructions) | self._use,
         )
-
-    def _use_of_all(self, instructions: list[tuple[int, int]]) -> Use:
-        names = self._code.co_names
-        attributes: set[str] = set()
-        imports: set[str] = set()
-        calls = False
-        for operation, argument in instructions:
-            if operation in (LOAD_ATTR, LOAD_SUPER):
-                attributes.add(names[attribute_index(operation, argument)])
-            elif operation in PLAIN_ATTRIBUTES:
-                attributes.add(names[argument])
-            elif operation == IMPORT_NAME:
-                imports.add(names[argument])
-            elif operation in CALLS:
-                calls = True
-        words, _ = constants_of(self._code)
-        own = Use(
-            attributes=frozenset(attributes), words=words, imports=frozenset(imports), calls=calls
-        )
-        return own | self._use
 
     def _find_functions(self, instructions: list[tuple[int, int]]) -> None:
         names, constants = self._code.co_names, self._code.co_consts

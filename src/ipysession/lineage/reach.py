@@ -11,7 +11,7 @@ import functools
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from ipysession.lineage.callables import held_by_callable
+from ipysession.lineage.callables import held_by_callable, held_by_instance
 from ipysession.lineage.identity import identity
 
 if TYPE_CHECKING:
@@ -87,15 +87,4 @@ def _held(item: Any) -> Iterable[Any]:
         return item if len(item) <= _WIDTH else ()
     if type(item) is dict:
         return item.values() if len(item) <= _WIDTH else ()
-    return _held_by_instance(item)
-
-
-def _held_by_instance(item: Any) -> Iterator[Any]:
-    kind = type(item)
-    if kind.__module__ == "__main__":
-        yield kind
-        held = getattr(item, "__dict__", None)
-        if type(held) is dict and len(held) <= _WIDTH:
-            yield from held.values()
-    elif kind.__module__ == "functools":  # lru_cache, singledispatch, cached_property
-        yield getattr(item, "__wrapped__", None)
+    return held_by_instance(item, _WIDTH)

@@ -20,7 +20,7 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any
 
-from ipysession.lineage.callables import held_by_callable
+from ipysession.lineage.callables import held_by_callable, held_by_instance
 from ipysession.lineage.code import Use, function_use
 from ipysession.lineage.identity import identity
 from ipysession.lineage.kinds import is_bound
@@ -220,15 +220,9 @@ class _Search:
 
     def _held_by_instance(self, item: Any) -> Iterator[Any]:
         kind = type(item)
-        if kind.__module__ == "__main__":
-            yield kind
-            held = getattr(item, "__dict__", None)
-            if type(held) is dict and len(held) <= _WIDTH:
-                yield from held.values()
-        elif kind.__module__ == "logging":  # its handlers and filters may be the user's
+        yield from held_by_instance(item, _WIDTH)
+        if kind.__module__ == "logging":  # its handlers and filters may be the user's
             yield from _listed(item)
-        elif kind.__module__ == "functools":  # lru_cache, singledispatch, cached_property
-            yield getattr(item, "__wrapped__", None)
         elif kind.__module__ in {"_asyncio", "asyncio.tasks"} and hasattr(item, "get_coro"):
             yield item.get_coro()
         elif kind.__module__ == "builtins" and kind.__name__ in {"map", "filter", "zip"}:

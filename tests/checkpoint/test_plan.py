@@ -1,10 +1,10 @@
 """What a resume will do, per name, decided from the log alone."""
 
+from lineage.scripts import Records
+
 from ipysession.checkpoint.plan import Action, ReplayPolicy, make_plan
 from ipysession.model import payloads as p
-from ipysession.model.fold import fold
-from ipysession.model.provenance import Environment, FileUse, Lineage
-from ipysession.model.records import Record
+from ipysession.model.provenance import FileUse, Lineage
 
 
 def inputs(plan):
@@ -15,15 +15,8 @@ def inputs(plan):
     }
 
 
-class Script:
-    """Writes the records of a session, step by step."""
-
-    def __init__(self):
-        self.payloads = [
-            p.SessionCreated(session="s", title="t"),
-            p.RunStarted(number=1, environment=Environment(python="3.11")),
-        ]
-        self.steps = 0
+class Script(Records):
+    """Writes the records of a session whose values are saved, step by step."""
 
     def step(self, bound=(), reads=(), *, saved=None, skipped=(), unchanged=(), deleted=(), **more):
         """One step; ``saved`` names are saved with it (default: all that it bound). ``a=b`` are
@@ -89,14 +82,6 @@ class Script:
                 )
             )
         return self
-
-    def session(self, *, alive=False):
-        """The session as folded."""
-        records = [
-            Record(seq=i, run=1, t="2026-11-21T09:00:00.000000Z", mono=i, type=x.type, payload=x)
-            for i, x in enumerate(self.payloads, start=1)
-        ]
-        return fold(records, alive=alive)
 
 
 def actions(plan):

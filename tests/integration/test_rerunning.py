@@ -59,7 +59,7 @@ def steps_of(home, kernel):
     return ipysession.open(str(home.store / "sessions" / identity)).session.steps
 
 
-def test_a_changed_file_and_all_that_rests_on_it(kernel, home):
+def a_changed_file_and_all_that_rests_on_it(kernel, home):
     """Told as stale; run again in order; the values right, what was current left alone."""
     assert said(kernel, "stale")["stale"] == []
     drawn, mixed = kernel.evaluate("drawn"), kernel.evaluate("mixed")
@@ -96,7 +96,7 @@ def test_a_changed_file_and_all_that_rests_on_it(kernel, home):
     assert all(step.provenance.exact for step in new)
 
 
-def test_effects_only_when_asked_for(kernel, home):
+def effects_only_when_asked_for(kernel, home):
     """Then the file is written, and nothing is stale any more."""
     out = home.work / "out.txt"
     assert out.read_text() == "4"
@@ -111,7 +111,7 @@ def test_effects_only_when_asked_for(kernel, home):
     assert "No step is stale." in kernel.ok("%session rerun --stale").text
 
 
-def test_a_step_by_its_number_with_what_it_needs(kernel):
+def a_step_by_its_number_with_what_it_needs(kernel):
     """And what is current is not run again."""
     kernel.ok("base = 1", cell_id="base")
     kernel.ok("grown = base + 1\ngrown", cell_id="grown")
@@ -122,7 +122,7 @@ def test_a_step_by_its_number_with_what_it_needs(kernel):
     assert kernel.evaluate("grown") == 11
 
 
-def test_a_failing_step_ends_it_and_nothing_is_lost(kernel, home):
+def a_failing_step_ends_it_and_nothing_is_lost(kernel, home):
     """It says what was not run, and leads back."""
     kernel.ok("print('read', int(open('a.txt').readline()))\nfirst = int(open('a.txt').readline())")
     kernel.ok("second = first + 1")
@@ -138,6 +138,16 @@ def test_a_failing_step_ends_it_and_nothing_is_lost(kernel, home):
     done = said(kernel, "rerun --stale")
     assert done["failed"] is None
     assert kernel.evaluate("[total, first, second, items]") == [7, 7, 8, [7, 5]]
+
+
+def test_steps_run_again_in_their_kernel(kernel, home):
+    """One story in one kernel: each part goes on where the one before it ended, so that they are
+    no tests of their own, which may run anywhere and in any order.
+    """
+    a_changed_file_and_all_that_rests_on_it(kernel, home)
+    effects_only_when_asked_for(kernel, home)
+    a_step_by_its_number_with_what_it_needs(kernel)
+    a_failing_step_ends_it_and_nothing_is_lost(kernel, home)
 
 
 def test_what_cannot_be_asked_for(kernel):

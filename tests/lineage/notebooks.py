@@ -11,12 +11,12 @@ import io
 import multiprocessing
 import os
 import re
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+from benchmarks.exporting.playing import fresh_folder
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Ran:
 
 def recorded(sources: list[str]) -> Ran:
     """Run cells in a recorded shell, and ask the graph for the slice of the last one."""
-    with _folder() as folder:
+    with fresh_folder() as folder:
         os.environ["IPYSESSION_STORE"] = str(folder / "store")
-        shell = _shell()
+        shell = _shell(folder)
         with contextlib.redirect_stdout(io.StringIO()):
             shell.run_line_magic("load_ext", "ipysession")
         import ipysession
@@ -57,12 +57,13 @@ def recorded(sources: list[str]) -> Ran:
 
 def again(sources: list[str]) -> Ran:
     """Run cells in a fresh, plain shell."""
-    with _folder():
-        shell = _shell()
+    with fresh_folder() as folder:
+        shell = _shell(folder)
         return Ran(tuple(_run(shell, source) for source in sources))
 
 
-def _shell() -> Any:
+def _shell(folder: Path) -> Any:
+    os.environ["IPYTHONDIR"] = str(folder / "ipython")
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
@@ -77,20 +78,6 @@ def _run(shell: Any, source: str) -> str:
     said = re.sub(r"(?:Out|Cell In)\[\d+\]", "", said)
     said = re.sub(r"0x[0-9a-f]+", "0x", said)
     return f"{said.strip()}\n{type(result.error_in_exec).__name__}"
-
-
-@contextlib.contextmanager
-def _folder() -> Any:
-    with TemporaryDirectory() as name:
-        os.environ["IPYTHONDIR"] = name + "-ipython"
-        work = Path(name) / "work"
-        work.mkdir()
-        os.chdir(work)
-        sys.path.insert(0, "")
-        try:
-            yield Path(name)
-        finally:
-            os.chdir("/")
 
 
 def pool(workers: int = 2) -> ProcessPoolExecutor:

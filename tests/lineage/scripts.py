@@ -19,8 +19,8 @@ def lineage(read=(), made=(), changed=(), unsure=()):
     )
 
 
-class Script:
-    """Writes the records of a session, step by step."""
+class Records:
+    """The records of a session."""
 
     def __init__(self):
         self.payloads = [
@@ -28,6 +28,18 @@ class Script:
             p.RunStarted(number=1, environment=Environment(python="3.11")),
         ]
         self.steps = 0
+
+    def session(self):
+        """The session so far."""
+        records = [
+            Record(i + 1, 1, "2026-01-01T00:00:00Z", 0.0, payload.type, payload)
+            for i, payload in enumerate(self.payloads)
+        ]
+        return fold(records)
+
+
+class Script(Records):
+    """Writes the records of a session, step by step."""
 
     def step(self, bound=(), reads=(), *, deleted=(), exact=True, parent=None, **more):
         """One step, recorded to the letter unless ``exact`` says otherwise."""
@@ -68,14 +80,6 @@ class Script:
         """The checkpoint of the step before."""
         self.payloads.append(p.CheckpointSaved(step=self.steps, **more))
         return self
-
-    def session(self):
-        """The session so far."""
-        records = [
-            Record(i + 1, 1, "2026-01-01T00:00:00Z", 0.0, payload.type, payload)
-            for i, payload in enumerate(self.payloads)
-        ]
-        return fold(records)
 
     def graph(self, head=None):
         """Its graph."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ipysession.checkpoint.packed import Limits
 
 _LIGHT_SHARE = 1 / 3
-"""So is one that took a larger share of a step's own time the last time."""
+"""A group that took a larger share of a step's own time the last time is left for idle time."""
 
 OWN_THREAD_SECONDS = 0.02
 """How long a cell waits for objects that only the kernel's own thread may pickle."""

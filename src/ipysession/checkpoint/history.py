@@ -56,7 +56,11 @@ class Outputs:
         held = self._shell.user_ns["_oh"]
         held.clear()
         held.update(state[0])
-        for name, value in zip(_NEWEST, state[1], strict=True):
+        self.set_newest(state[1])
+
+    def set_newest(self, values: Iterable[Any]) -> None:
+        """The newest outputs, ``_`` first, are these; of fewer than three the others stay."""
+        for name, value in zip(_NEWEST, values, strict=False):
             self._set(name, value)
 
     def reset(self, names: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint import hidden
 from ipysession.checkpoint.course import Course
+from ipysession.checkpoint.history import Outputs
 from ipysession.checkpoint.load import load_group
 from ipysession.checkpoint.plan import Blocked, ReplayPolicy, effects_of
 from ipysession.checkpoint.trust import trust_in
@@ -176,10 +177,8 @@ class _Again:
         read = self._graph.facts(step.number).read
         shown = [int(t[1:]) for t, by in read.items() if by == "hidden" and is_output(t)]
         names = [f"_{count}" for count in sorted(shown, reverse=True)]
-        for name, held in zip(("_", "__", "___"), names, strict=False):
-            if held in self._shell.user_ns:
-                self._shell.user_ns[name] = self._shell.user_ns[held]
-                setattr(self._shell.displayhook, name, self._shell.user_ns[held])
+        if all(name in self._shell.user_ns for name in names):
+            Outputs(self._shell).set_newest(self._shell.user_ns[name] for name in names)
 
 
 def _plan_report(

@@ -20,6 +20,7 @@ import pytest
 
 from ipysession.record import environment
 from ipysession.record.environment import GitWatch, PackageWatch, describe_environment
+from ipysession.store.whoami import user_name
 
 
 def describe():
@@ -81,7 +82,7 @@ class TestDescription:
         monkeypatch.chdir(doomed)
         doomed.rmdir()
         told = describe()
-        assert told.user == str(os.getuid())
+        assert told.user == user_name() == str(os.getuid())
         assert told.cwd == ""
 
     def test_folder_that_is_no_text(self, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib.metadata
 import platform
 import socket
@@ -12,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
+from ipysession.log.files import digest_of
+from ipysession.store.whoami import user_name
 
 if TYPE_CHECKING:
     from ipysession.model import Session
@@ -43,7 +43,7 @@ def environment_differences(session: Session, cwd: str | None = None) -> list[Di
     pairs = [
         ("Python", then.python, platform.python_version()),
         ("host", then.host, socket.gethostname()),
-        ("user", then.user, _user()),
+        ("user", then.user, user_name()),
     ]
     found += [Difference(what, old, new) for what, old, new in pairs if old and old != new]
     folder = cwd or then.cwd
@@ -67,13 +67,6 @@ def environment_differences(session: Session, cwd: str | None = None) -> list[Di
         if change is not None:
             found.append(Difference(f"file {use.path}", *change))
     return found
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no such user in the system's tables
-        return ""
 
 
 def _version(package: str) -> str | None:
@@ -109,10 +102,7 @@ def _file_change(use: FileUse) -> tuple[str, str] | None:
         return None
     if use.digest is not None and path.is_file() and status.st_size <= _DIGEST_LIMIT:
         with path.open("rb") as stream:
-            hasher = blake3()
-            while block := stream.read(1 << 20):
-                hasher.update(block)
-        return None if hasher.hexdigest() == use.digest else ("content", "changed since")
+            return None if digest_of(stream) == use.digest else ("content", "changed since")
     return None if use.mtime is None else ("unchanged", "touched since")
 
 

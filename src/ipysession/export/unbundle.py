@@ -71,11 +71,8 @@ class Bundle:
 
     def digest(self) -> str:
         """BLAKE3 of the whole file, in hex."""
-        hasher = blake3()
         self._stream.seek(0)
-        while piece := self._stream.read(_CHUNK):
-            hasher.update(piece)
-        return hasher.hexdigest()
+        return files.digest_of(self._stream)
 
     def unpack(self, folder: Path) -> None:
         """Write log and blobs below ``folder``, an empty private folder, as a session has them.

@@ -11,9 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 from ipysession.lineage.things import kind_of
+from ipysession.log.files import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from ipysession.lineage.graph import Graph
     from ipysession.model import Step
     from ipysession.model.provenance import FileUse
-
-_CHUNK = 1 << 20
 
 
 def stale_steps(
@@ -110,12 +107,8 @@ def _differs(use: FileUse, digests: dict[str, str | None]) -> bool:
 
 
 def _digest(path: str) -> str | None:
-    hasher = blake3()
     try:
         with Path(path).open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                hasher.update(chunk)
+            return digest_of(file)
     except OSError:
         return None
-    digest: str = hasher.hexdigest()
-    return digest

@@ -47,3 +47,10 @@ def write_at_once(descriptor: int, data: bytes) -> None:
     if count != len(data):
         # A full disk takes a part and raises nothing.
         raise OSError(errno.ENOSPC, f"the disk took {count} of {len(data)} bytes")
+
+
+def as_refused(error: Exception) -> OSError:
+    """Whatever was raised where the disk was asked: for the log it comes to the same."""
+    if isinstance(error, OSError):
+        return error
+    return OSError(errno.EIO, f"{type(error).__name__}: {error}")

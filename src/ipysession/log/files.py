@@ -16,12 +16,16 @@ import stat
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
+from blake3 import blake3
+
 from ipysession.errors import StoreUnsafe, StoreUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _PRIVATE = os.O_CLOEXEC | os.O_NOFOLLOW
+
+_CHUNK = 1 << 20
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _LEFT_SECONDS = 60.0
@@ -96,6 +100,15 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return os.fdopen(descriptor, "rb")
+
+
+def digest_of(stream: BinaryIO) -> str:
+    """The BLAKE3 of what is left in a stream, in hex."""
+    hasher = blake3()
+    while chunk := stream.read(_CHUNK):
+        hasher.update(chunk)
+    digest: str = hasher.hexdigest()
+    return digest
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:

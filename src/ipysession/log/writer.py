@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from ipysession.log import files
 from ipysession.log.blobs import PART_LIMIT, rests_on_blobs
-from ipysession.log.entries import Entry, batches, write_at_once
+from ipysession.log.entries import Entry, as_refused, batches, write_at_once
 from ipysession.log.line import write_line
 from ipysession.log.reader import SEGMENT, Head
 from ipysession.model import encoding
@@ -228,7 +228,7 @@ class Log:
             try:
                 self._write(b"".join(entry.data for entry in entries))
             except Exception as error:  # noqa: BLE001 - a cell may have put a write of its own into os
-                self._note_trouble(_as_refused(error))
+                self._note_trouble(as_refused(error))
                 return
             self._written = entries[-1].record.seq
 
@@ -291,7 +291,7 @@ class Log:
                 # The system may have dropped the pages and count them as written.
                 with self._lock:
                     self._write_again()
-                    self._note_trouble(_as_refused(error))
+                    self._note_trouble(as_refused(error))
                     self._close_files(opened)
                 # Each try costs a segment.
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
@@ -388,13 +388,6 @@ class Log:
         except Exception:  # as in _tell_news
             _logger.exception("what follows a sync of the log failed")
             return None
-
-
-def _as_refused(error: Exception) -> OSError:
-    """Whatever was raised where the disk was asked: for the log it comes to the same."""
-    if isinstance(error, OSError):
-        return error
-    return OSError(errno.EIO, f"{type(error).__name__}: {error}")
 
 
 def _wait(queue: SimpleQueue[None], seconds: float | None) -> bool:

@@ -8,7 +8,6 @@ would make a module load. What a cell did is not here but in effects.py. No IPyt
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import platform
 import shutil
@@ -22,6 +21,7 @@ import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
 from ipysession.model.provenance import Environment, GitState
+from ipysession.store.whoami import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ def describe_environment(
         executable=_text(sys.executable or ""),
         platform=_platform(),
         host=_or_empty(socket.gethostname),
-        user=_user(),
+        user=user_name(),
         pid=os.getpid(),
         cwd=_or_empty(os.getcwd),
         frontend=frontend,
@@ -63,13 +63,6 @@ def _or_empty(ask: Callable[[], str]) -> str:
 def _text(name: str) -> str:
     """A name that the system gave, which may hold bytes that are no text: those in escapes."""
     return os.fsencode(name).decode(errors="backslashreplace")
-
-
-def _user() -> str:
-    try:
-        return _text(getpass.getuser())
-    except (KeyError, OSError, ImportError):  # a container's user may have no name
-        return str(os.getuid()) if hasattr(os, "getuid") else ""
 
 
 def _platform() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import socket
 import sys
@@ -27,6 +26,7 @@ from ipysession.record.outbox import Outbox
 from ipysession.record.outputs import KernelTap, TerminalTap
 from ipysession.record.steps import Changes
 from ipysession.record.warming import Warming
+from ipysession.store.whoami import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -115,7 +115,7 @@ class SessionKeeper:
                 session="",
                 title=title,
                 notebook=notebook,
-                user=_user(),
+                user=user_name(),
                 host=socket.gethostname(),
                 created_by=f"ipysession {ipysession.__version__}",
             )
@@ -393,10 +393,3 @@ class SessionKeeper:
             f"ipysession: not saved: {what}. It would be replayed after a restart. Recording goes "
             "on; %session status tells what is saved.",
         )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no such user in the system's tables
-        return ""

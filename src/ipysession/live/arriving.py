@@ -2,7 +2,7 @@
 
 Before a cell runs, what it can reach is brought; completion, inspection and expressions bring
 what they ask for, and so do those who ask the module ``__main__`` (pickle, for a class). All
-hooks are taken away again when nothing waits any more.
+hooks are taken away again when nothing waits any more and nothing failed to come.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from ipysession.live.unloaded import Unloaded, explanation
 from ipysession.record import cells
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class Arrivals:
         self._shell = recorder.shell
         self._waiting: Waiting | None = None
         self._hooked = False
+        self._unloaded = Unloaded(self._shell)
+        self._missed: dict[str, str] = {}
+        """What the cell's text names and could not be loaded, and why."""
 
     @property
     def names(self) -> list[str]:
@@ -59,7 +63,7 @@ class Arrivals:
         """Bring what ``waiting`` holds, from the end of this cell on."""
         self.end()
         self._waiting = waiting
-        if waiting.anything:
+        if self._is_needed(waiting):
             self._hook()
 
     def end(self) -> None:
@@ -84,6 +88,11 @@ class Arrivals:
         if self._waiting is not None:
             self._waiting.forget(names)
 
+    @staticmethod
+    def _is_needed(waiting: Waiting) -> bool:
+        """Is there anything to bring, or to explain?"""
+        return waiting.anything or bool(waiting.failed)
+
     # -- hooks -------------------------------------------------------------------------
 
     def _hook(self) -> None:
@@ -102,6 +111,7 @@ class Arrivals:
         if not self._hooked:
             return
         self._hooked = False
+        self._unloaded.cell_ended()  # in the middle of one
         for event in ("pre_execute", "post_execute"):
             callbacks = self._shell.events.callbacks[event]
             callback = getattr(self, event)
@@ -125,16 +135,18 @@ class Arrivals:
         if waiting is None:
             return
         waiting.cell_begins()
+        self._missed = {}
         try:
             for frame in cells.enclosing_cells()[:1]:
                 self._bring_for(waiting, frame.f_locals["info"])
+            self._unloaded.cell_begins(waiting.failed)
         except KeyboardInterrupt:
             self._recorder.notices.tell_at_end(
                 "ipysession: loading was interrupted; what this cell needed may be missing in it."
             )
         except Exception:  # noqa: BLE001 - a fault of ours must not keep the cell from running
             self._recorder.notices.internal_error()
-        if not waiting.anything:
+        if not self._is_needed(waiting):
             self._leave_main()
 
     def attribute_of_main(self, name: str) -> Any:
@@ -154,7 +166,7 @@ class Arrivals:
             if name in namespace:
                 return namespace[name]
             if name in waiting.failed:
-                why = f" ({_told(name, waiting.failed[name])})"
+                why = f" ({explanation(name, waiting.failed[name])})"
         message = f"module '__main__' has no attribute {name!r}{why}"
         raise AttributeError(message, name=name, obj=self._shell.user_module)
 
@@ -170,9 +182,7 @@ class Arrivals:
             self._bring_text(self._waiting, python)
 
     def _bring_text(self, waiting: Waiting, python: str) -> None:
-        missing = waiting.bring_for(python)
-        for name, why in missing.items():
-            self._recorder.notices.tell_at_end(f"ipysession: {_told(name, why)}")
+        self._missed |= waiting.bring_for(python)
 
     def lines_typed(self, lines: list[str]) -> list[str]:
         """IPython takes a line that begins with the name of a magic (``alias``, ``time``) for a
@@ -186,9 +196,14 @@ class Arrivals:
 
     def post_execute(self) -> None:
         """A cell ended."""
+        explained = self._unloaded.cell_ended()
+        for name, why in self._missed.items():
+            if name not in explained:  # the cell caught the error, or did not come so far
+                self._recorder.notices.tell_at_end(f"ipysession: {explanation(name, why)}")
+        self._missed = {}
         if self._waiting is not None:
             self._waiting.cell_ended()
-            if not self._waiting.anything:
+            if not self._is_needed(self._waiting):
                 self._unhook()
 
     def matcher(self, context: Any) -> dict[str, Any]:
@@ -217,10 +232,3 @@ class Arrivals:
             return method(what, *args, **kwargs)
 
         return asked
-
-
-def _told(name: str, why: str) -> str:
-    return (
-        f"{name} could not be loaded ({why}), so this cell does not have it. "
-        f"Make it again from its steps: %session restore {name}"
-    )

@@ -1,0 +1,87 @@
+"""A value that cannot be loaded: the cell that needs it is told so, in its own error."""
+
+from __future__ import annotations
+
+import pytest
+from integration.kernels import Home, Kernel, rest
+
+import ipysession
+from ipysession.model.outputs import fold_outputs
+
+pytestmark = pytest.mark.integration
+
+LOAD = "%load_ext ipysession"
+RESUME = "%session resume"
+WAY_OUT = "Make it again from its steps: %session restore big"
+
+
+@pytest.fixture
+def kernel(tmp_path, monkeypatch):
+    """A kernel that came back after a kill, and whose value ``big`` is damaged on the disk."""
+    home = Home(tmp_path)
+    for name, value in home.isolation.items():
+        if name != "JPY_SESSION_NAME":
+            monkeypatch.setenv(name, value)
+    with Kernel(home) as kernel:
+        kernel.ok(LOAD)
+        kernel.ok("big = list(range(20_000))")
+        kernel.ok("def count(): return len(big)")
+        rest(kernel)
+        kernel.kill()
+        for blob in home.store.rglob("blobs/*/*"):
+            blob.chmod(0o600)
+            blob.write_bytes(b"x" + blob.read_bytes()[1:])
+        kernel.restart()
+        kernel.ok(LOAD)
+        kernel.ok(RESUME)
+        yield kernel
+
+
+def traceback_of(answer) -> str:
+    """What the cell's error showed."""
+    [shown] = [o for o in answer.outputs if o["output_type"] == "error"]
+    return "\n".join(shown["traceback"])
+
+
+@pytest.mark.parametrize("cell", ["len(big)", "count()"])
+def test_the_error_names_the_variable_and_the_way_out(kernel, cell):
+    """Said once, inside of the error, as often as a cell asks; and recorded with the step."""
+    for _ in range(2):
+        answer = kernel.run(cell)
+        assert answer.error == "NameError: name 'big' is not defined"
+        assert "big could not be loaded (BlobDamaged" in traceback_of(answer)
+        assert traceback_of(answer).count(WAY_OUT) == 1
+        assert "could not be loaded" not in answer.stderr
+    kernel.ok("%session restore big")
+    assert kernel.ok(cell).result == "20000"
+    step = next(s for s in ipysession.open().session.steps if s.source == cell)
+    assert WAY_OUT in "\n".join(fold_outputs({0: step.events})[0][-1]["traceback"])
+
+
+def test_who_catches_the_error_is_told_after_the_cell(kernel):
+    """It would otherwise go unseen."""
+    answer = kernel.run("try:\n    big\nexcept NameError:\n    print('none')")
+    assert answer.stdout == "none\n"
+    assert WAY_OUT in answer.stderr
+
+
+def test_other_errors_stay_as_they_are(kernel):
+    """Also a NameError for a name that never was."""
+    answer = kernel.run("nobody")
+    assert "ipysession" not in traceback_of(answer)
+    assert "restore" not in traceback_of(answer)
+    assert kernel.run("1 / 0").error == "ZeroDivisionError: division by zero"
+    kernel.ok("%session restore big")
+    assert kernel.ok("get_ipython().custom_exceptions").result == "()"
+
+
+def test_a_handler_of_the_users_stays_theirs(kernel):
+    """IPython has one place for it, and it is the user's."""
+    kernel.ok(
+        "def theirs(shell, etype, value, tb, tb_offset=None):\n    print('theirs:', value)\n"
+        "get_ipython().set_custom_exc((NameError,), theirs)"
+    )
+    answer = kernel.run("len(big)")
+    assert answer.stdout == "theirs: name 'big' is not defined\n"
+    assert WAY_OUT in answer.stderr
+    assert kernel.run("nobody").stdout == "theirs: name 'nobody' is not defined\n"

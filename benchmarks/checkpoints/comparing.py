@@ -43,6 +43,8 @@ _MOST_WRITTEN = {
 
 _MOST_IN_ALL = 170e6
 _LOOK = "print(type(arr).__name__, len(df), len(rows), x, y)"
+_LOOK_AT_LITTLE = "print(x)"
+"""What a tool that was stopped has, however few cells it did."""
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ class _Run:
     """Seconds after a kill until the first cell has run."""
     everything: float | None = None
     """And until all values are back."""
+    broken: str = ""
+    """Why it could not bring them back."""
 
 
 def checkpoints(workplace: Workplace) -> list[Figure | Tally]:
@@ -148,7 +152,13 @@ def _bring_back(workplace: Workplace, killed: Kernel, kind: Kind, run: _Run) -> 
         if run.tool.is_ours:
             _wait(kernel, "waiting_to_be_loaded", at_most=60)
         run.everything = time.perf_counter() - started
-        kernel.ask(_LOOK)
+        kernel.ask(_LOOK_AT_LITTLE if run.stopped else _LOOK)
+    except RuntimeError as error:
+        if run.tool.is_ours:
+            raise
+        run.first_cell = run.everything = None
+        run.broken = str(error)
+        print(f"{run.tool.name} brought not everything back: {error}", file=sys.stderr)
     finally:
         kernel.stop()
 
@@ -187,6 +197,8 @@ def _totals(run: _Run, how: str, plain: _Run) -> list[Figure]:
     remark = f"{byte_size(run.written)} written, {byte_size(run.kept)} on disk"
     if run.stopped:
         remark += f"; stopped after {_PEERS_PATIENCE:.0f} s, {done} of {len(plain.seconds)} cells"
+    if run.broken:
+        remark += "; did not bring everything back"
     # The aim is the share of the time that may go to checkpoints without any idle time.
     aim = Aim(times=1.05) if how == "Run All" else None
     figures = [Figure(f"all cells: {name}", (sum(run.seconds),), usual, aim, remark)]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipysession.checkpoint import pages, pickling, pieces
-from ipysession.checkpoint.load import blobs_of, load_group
+from ipysession.checkpoint.load import blobs_of, load_group, parts_of
 from ipysession.checkpoint.pieces import Packing, Pieces
 from ipysession.errors import BlobDamaged, BlobMissing
 from ipysession.log import Blobs
@@ -266,6 +266,62 @@ def test_a_missing_or_damaged_piece_is_told_when_the_value_is_asked_for(world):
     path.unlink()
     with pytest.raises(BlobMissing):
         world.back(group)
+
+
+@pytest.mark.parametrize("number", [0, 5, 30])
+def test_many_pieces_are_read_at_once_and_verified_each(world, number):
+    """Several threads read a large value; each piece counts, wherever it stands."""
+    world.space["a"] = np.random.default_rng(0).random(1_000_000)
+    group, _ = world.save("a")
+    assert (world.back(group)["a"] == world.space["a"]).all()
+    [part] = parts_of(group, world.blobs)
+    assert len(part.pieces) == 31
+    path = world.blobs.folder / part.pieces[number][:2] / part.pieces[number]
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    with pytest.raises(BlobDamaged):
+        world.back(group)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"size": 799_999},
+        {"size": 800_001},
+        {"size": 0},
+        {"pieces": []},
+        {"pieces": [0, 1, 2]},
+        {"pieces": [0, 1, 2, 3, 3]},
+        {"pieces": [3, 1, 2, 0]},
+        {"pieces": [0, 3, 2, 1]},
+        {"pieces": [4], "size": 1},
+        {"pieces": [4, 0, 1, 2, 3]},
+    ],
+)
+def test_pieces_that_do_not_make_up_the_value_are_refused(world, changed):
+    """Whole blobs in a wrong order or number, or for another size."""
+    world.space["a"] = np.random.default_rng(0).random(100_000)
+    group, _ = world.save("a")
+    [part] = group.parts
+    there = [*part.pieces, world.blobs.put(b"")]
+    pieces = [there[number] for number in changed.get("pieces", range(4))]
+    other = part.model_copy(update={"size": changed.get("size", part.size), "pieces": pieces})
+    with pytest.raises(BlobDamaged):
+        world.back(group.model_copy(update={"parts": [other]}))
+
+
+def test_a_load_can_be_held_up_between_any_two_pieces(world):
+    """What is brought in idle time pauses for a cell, and can be given up."""
+    world.space["a"] = np.random.default_rng(0).random(4_000_000)
+    group, _ = world.save("a")
+    looks = []
+
+    def gate():
+        looks.append(None)
+        if len(looks) == 3:
+            raise RuntimeError("given up")
+
+    with pytest.raises(RuntimeError, match="given up"):
+        load_group(group, world.blobs, {}, gate=gate)
 
 
 def test_a_group_tells_all_blobs_that_it_rests_on(world):

@@ -213,7 +213,7 @@ def _fill_cell(cell: CellType, state: list[tuple[Any, ...]]) -> None:
 class PartBytes(Protocol):
     """Gives the bytes of a group's parts."""
 
-    def part(self, number: int) -> bytearray:
+    def part(self, number: int) -> bytes | bytearray:
         """The bytes of the part that the pickle names by this number."""
 
     def read_into(self, number: int, target: memoryview) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -15,7 +17,6 @@ from ipysession.model.encoding import BlobRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 PART_LIMIT = 256 * 1024
 """A payload part above this many bytes goes to a blob."""
@@ -55,7 +56,7 @@ def pack(data: bytes | memoryview) -> bytes | memoryview:
     return packed if len(packed) < len(data) else data
 
 
-def _unpack(data: bytes, path: Path) -> bytes:
+def _unpack(data: bytes, path: str) -> bytes:
     from ipysession.log.zstd import zstd
 
     try:
@@ -71,12 +72,17 @@ class Blobs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._prefix = f"{folder}{os.sep}"
 
     def _path(self, name: str) -> Path:
+        return Path(self._place(name))
+
+    def _place(self, name: str) -> str:
+        """The path as text, for what is done with each of thousands of pieces."""
         if not _HASH.fullmatch(name):
             message = f"{name!r} is not the name of a blob"
             raise BlobMissing(message)
-        return self.folder / name[:2] / name
+        return f"{self._prefix}{name[:2]}{os.sep}{name}"
 
     def names(self) -> list[str]:
         """The names of all blobs that lie here, sorted; not whether they are whole."""
@@ -174,19 +180,28 @@ class Blobs:
 
     def get(self, name: str) -> bytes:
         """The bytes of a blob, verified. Raises BlobMissing or BlobDamaged."""
-        path = self._existing(name)
+        path = self._place(name)
         try:
-            with files.open_regular(path) as stream:
-                data = stream.read()
+            try:
+                data = files.read_regular(path)
+            except FileNotFoundError:
+                path += _PACKED
+                data = files.read_regular(path)
         except OSError as error:
             message = f"the blob {name} is missing from {self.folder}: {error.strerror or error}"
             raise BlobMissing(message) from error
-        if path.suffix == _PACKED:
+        if path.endswith(_PACKED):
             data = _unpack(data, path)
         if blob_name(data) != name:
             message = f"the blob {path} is damaged: its content does not hash to its name"
             raise BlobDamaged(message)
         return data
+
+    def expect(self, name: str) -> None:
+        """The blob will be read soon: the disk may begin."""
+        path = self._place(name)
+        if not files.read_ahead(path):
+            files.read_ahead(path + _PACKED)
 
     def take_from(self, other: Blobs, name: str) -> bool:
         """Have the blob that ``other`` has, as the same file where the disk allows it: blobs are

@@ -95,11 +95,50 @@ def create_private(path: Path, *, append: bool = False) -> int:
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file to read it; OSError where it is a link, or anything but a file."""
+    return os.fdopen(_open_regular(path)[0], "rb")
+
+
+def read_regular(path: str) -> bytes:
+    """The content of a file, as `open_regular` gives it, at a quarter of the price: blobs are
+    small and many.
+    """
+    descriptor, size = _open_regular(path)
+    try:
+        data = os.read(descriptor, size + 1)
+        while len(data) != size:  # a file of /proc, or one that somebody writes to
+            more = os.read(descriptor, _CHUNK)
+            if not more:
+                break
+            data += more
+    finally:
+        os.close(descriptor)
+    return data
+
+
+def read_ahead(path: str) -> bool:
+    """Let the system read a file into its memory, without waiting for it: a disk, or a server,
+    is several times faster when it is asked for much at once. False where there is none.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _PRIVATE)
+    except OSError:  # whoever reads it will tell
+        return False
+    try:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _open_regular(path: Path | str) -> tuple[int, int]:
+    """A descriptor, and the bytes that the file has."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _PRIVATE)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+    return descriptor, status.st_size
 
 
 def digest_of(stream: BinaryIO) -> str:

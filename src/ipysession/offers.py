@@ -16,28 +16,33 @@ if TYPE_CHECKING:
     from ipysession.store import Store
 
 _LOOK_BACK = 50
-"""So many of the newest sessions are looked at for one that can be resumed."""
+"""So many of the sessions that were opened last are looked at for one that can be resumed."""
 
 
 def resumable(store: Store, user_ns: dict[str, Any], own: str | None = None) -> Summary | None:
-    """The newest session of the notebook that ``user_ns`` belongs to, if it can be resumed here,
-    or None. ``own`` is passed over.
+    """The session of the notebook that ``user_ns`` belongs to in which a kernel worked last, if it
+    can be resumed here, or None. ``own`` is passed over.
 
-    Where no notebook is known: the newest of the same kind of frontend in this folder.
+    Where no notebook is known: one of the same kind of frontend in this folder.
     """
     notebook = cells.notebook_path(user_ns)
     key = store.key()
-    for session_id in reversed(store.ids()[-_LOOK_BACK:]):
-        if session_id == own:
+    newest: Summary | None = None
+    for folder, written in store.last_written(_LOOK_BACK):
+        if newest is not None and written < newest.updated.timestamp():
+            break  # nobody can have worked in these later
+        if folder.id == own:
             continue
-        summary = store.folder(session_id).summary(key)
+        summary = folder.summary(key)
         if notebook is not None:
             fits = summary.notebook == notebook
         else:
             fits = summary.notebook is None and summary.cwd == os.getcwd()  # noqa: PTH109
-        if fits:
-            return summary if summary.state in RESUMABLE and summary.steps else None
-    return None
+        if fits and (newest is None or newest.updated < summary.updated):
+            newest = summary
+    if newest is None or newest.state not in RESUMABLE or not newest.steps:
+        return None
+    return newest
 
 
 def offer(summary: Summary) -> str:

@@ -261,9 +261,7 @@ def test_a_damaged_blob_costs_only_its_own_names(kernel, home):
     assert said["restored"] == ["small"]
     assert said["waiting"] == ["big"]
     assert kernel.ok("small").result == "1", "a cell that does not need it is not troubled"
-    answer = kernel.run("len(big)")
-    assert answer.error == "NameError: name 'big' is not defined"
-    assert "%session restore big" in answer.text
+    assert kernel.run("len(big)").error == "NameError: name 'big' is not defined"
     assert json.loads(kernel.ok("%session restore big --json").stdout)["replayed"] == ["big"]
     assert kernel.ok("len(big), big[-1]").result == "(20000, 19999)"
 
@@ -631,3 +629,18 @@ def test_at_an_orderly_end_a_kernel_keeps_the_checkpoints_that_it_was_told_to(ho
         kernel.ok(LOAD)
         kernel.ok(RESUME)
         assert kernel.ok("len(big), bool((big >= 1).all())").result == "(200000, True)"
+
+
+def test_a_kernel_that_dies_again_is_resumed_where_it_stood(kernel):
+    """Also where the kernel in between had run a cell before it resumed, which made a session."""
+    kernel.ok("x = [1]")
+    kernel.kill()
+    kernel.restart()
+    kernel.ok(LOAD)
+    kernel.ok("beside = 1")
+    kernel.ok(RESUME)
+    kernel.ok("x.append(2)")
+    rest(kernel)
+    said = die_and_resume(kernel)
+    assert "x" in said["restored"]
+    assert kernel.ok("x").result == "[1, 2]"

@@ -28,6 +28,6 @@ class KernelSessions(Sessions):
         return self.recorder.writer
 
     def resumable(self) -> Summary | None:
-        """The newest session of this notebook that can be resumed here, or None."""
+        """The session that a resume takes where it is told none; see `offers`."""
         own = self.live.id if self.live is not None else None
         return resumable(self.store, self.recorder.shell.user_ns, own)

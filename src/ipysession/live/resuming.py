@@ -36,9 +36,10 @@ class Resuming(Branching):
     ) -> Report:
         """Bring a session's variables back and go on recording in it.
 
-        ``reference`` defaults to the newest session of this notebook. ``announce`` shows what
-        differs in the environment before anything runs. ``trust``: go on in a copy of a session
-        that somebody else recorded. Raises ResumeRefused or SessionBusy with the way out.
+        ``reference`` defaults to the session of this notebook in which a kernel worked last.
+        ``announce`` shows what differs in the environment before anything runs. ``trust``: go on
+        in a copy of a session that somebody else recorded. Raises ResumeRefused or SessionBusy
+        with the way out.
         """
         session_id = self._to_resume(reference)
         if plan_only:

@@ -25,6 +25,11 @@ _TARGETS: dict[type[Any], SessionState] = {
     p.SessionFailed: SessionState.FAILED,
 }
 
+_REMARKS = frozenset(
+    {p.SessionTitled, p.SessionTagged, p.SessionUntagged, p.NoteAdded, p.CheckpointsDropped}
+)
+"""What may be said of a session long after it was worked in."""
+
 
 class SummaryFold:
     """Folds records into a `Summary`, in constant memory and time per record.
@@ -79,11 +84,10 @@ class SummaryFold:
     def apply(self, record: Record) -> None:
         """Take in one record. A contradiction is noted in ``problems``, never guessed over."""
         self.records += 1
-        time = record.t
-        if time > self._last_time:
+        time, payload = record.t, record.payload
+        if time > self._last_time and type(payload) not in _REMARKS:
             self._last_time = time
             self._first_time = self._first_time or time
-        payload = record.payload
         handler = self._handlers.get(type(payload))
         if handler is not None:
             handler(record, payload)

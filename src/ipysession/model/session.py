@@ -88,6 +88,7 @@ class Summary(Frozen):
     tags: tuple[str, ...] = ()
     created: datetime
     updated: datetime
+    """When it was worked in last: titles, tags, notes and what was tidied away do not count."""
     steps: int = 0
     """Executed cells, replays not counted."""
     failures: int = 0
@@ -108,7 +109,7 @@ class Summary(Frozen):
 
     @property
     def age(self) -> timedelta:
-        """Time since the last record."""
+        """Time since it was worked in."""
         return datetime.now(self.updated.tzinfo) - self.updated
 
 

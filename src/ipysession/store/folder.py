@@ -185,6 +185,11 @@ class SessionFolder:
         """Bytes of each segment, by its name."""
         return {path.name: path.lstat().st_size for path in segments(self.log_folder)}
 
+    def written_at(self) -> float:
+        """When the log was written to, in seconds since the epoch; 0 where there is none."""
+        times = (path.lstat().st_mtime for path in segments(self.log_folder))
+        return max(times, default=0.0)
+
 
 def _promised(document: dict[str, Any], key: bytes) -> Head | None:
     """The head in ``session.json``, if the signature is ours."""

@@ -9,6 +9,7 @@ import queue
 import secrets
 import shutil
 import threading
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from ipysession.store.lock import SessionLock
 from ipysession.store.writer import SessionWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ipysession.model import Record, Summary
     from ipysession.model.payloads import Payload
@@ -80,10 +81,35 @@ class Store:
 
         Raises StoreUnsafe where others can write the store.
         """
+        with self._entries() as entries:
+            return sorted(entry.name for entry in entries)
+
+    def last_written(self, count: int) -> list[tuple[SessionFolder, float]]:
+        """Those ``count`` sessions that somebody opened last to write to them, and when each was
+        written to (seconds since the epoch), the latest first. Nothing is read for it.
+        """
+        opened = []
+        with self._entries() as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # deleted just now
+                    opened.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
+        found = []
+        for _, name in sorted(opened)[-count:]:
+            with contextlib.suppress(SessionNotFound, FileNotFoundError):  # as above
+                folder = self.folder(name)
+                found.append((folder, folder.written_at()))
+        return sorted(found, key=itemgetter(1), reverse=True)
+
+    @contextlib.contextmanager
+    def _entries(self) -> Iterator[Iterator[os.DirEntry[str]]]:
+        """The folders of all sessions. None where there is no store yet; StoreUnsafe where others
+        can write it.
+        """
         if not self._check():
-            return []
+            yield iter(())
+            return
         with os.scandir(self.sessions_folder) as entries:
-            return sorted(e.name for e in entries if is_id(e.name) and _is_real_folder(e))
+            yield (e for e in entries if is_id(e.name) and _is_real_folder(e))
 
     def _check(self) -> bool:
         """Is there a store? Raises StoreUnsafe where others can write it."""

@@ -102,6 +102,7 @@ def _ours(workplace: Workplace, size: str, rows: int, dicts: int) -> list[Figure
             asked = time.perf_counter() - began
             kernel.run("print(len(arrays), len(table), len(rows))")
             everything[place] = time.perf_counter() - began
+            _wait_until_saved(kernel)  # what a cell has just read is looked at for changes
             kernel = _again(workplace, kernel)
         began = time.perf_counter()
         kernel.run("%session resume")

@@ -1,6 +1,7 @@
 """Idle time saves what a step's budget left over, and never in a cell's way."""
 
 import queue
+import sys
 import threading
 import time
 
@@ -319,3 +320,21 @@ def test_many_small_plain_names_are_one_group(tmp_path):
     until(lambda: saver.waiting == [])
     saver.close()
     assert sorted(len(group.names) for r in records for group in r.groups) == [1, 3000]
+
+
+def test_the_kernels_thread_is_let_on_soon_but_a_cell_runs_as_without_us(world):
+    """Python's interval for handing its lock over is short only while something is saved."""
+    namespace, saver, records = world
+    usual = sys.getswitchinterval()
+    namespace["slow"] = Slow()
+    saver.cell_begins()
+    saver.step_saved(1, {"slow"}, ["slow"])
+    saver.cell_ended()
+    assert Slow.begun.wait(WAIT)
+    assert sys.getswitchinterval() < usual
+    saver.cell_begins(lambda: {"x"})
+    Slow.go.set()
+    until(lambda: sys.getswitchinterval() == usual)
+    saver.cell_ended()
+    until(lambda: saved(records) == [(1, ["slow"])])
+    until(lambda: sys.getswitchinterval() == usual)

@@ -16,6 +16,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from ipysession.checkpoint.handover import HANDOVER
 from ipysession.checkpoint.leftover import GivenUpError, LeftOver
 from ipysession.checkpoint.pieces import BudgetExceededError
 from ipysession.checkpoint.waitlist import Waitlist
@@ -204,14 +205,17 @@ class IdleSaver:
                 else:
                     self._hand = group
             try:
-                if group is None:
-                    self._left_over.try_out(self._still_idle)
-                else:
-                    self._left_over.save(
-                        group, self._gate(time.perf_counter() + self._limits.alone)
-                    )
+                with HANDOVER.soon():
+                    self._work_on(group)
             except Exception:  # the next group may do; this one is told as skipped already
                 _logger.exception("saving in idle time failed")
+
+    def _work_on(self, group: frozenset[str] | None) -> None:
+        if group is None:
+            self._left_over.try_out(self._still_idle)
+        else:
+            deadline = time.perf_counter() + self._limits.alone
+            self._left_over.save(group, self._gate(deadline))
 
     def _has_work(self) -> bool:
         if self._closed:
@@ -278,7 +282,7 @@ class IdleSaver:
                 message = "a cell began that can reach it"
                 raise GivenUpError(message)
             if not self._idle:
-                with self._state:
+                with HANDOVER.paused(), self._state:
                     self._state.wait_for(lambda: self._idle or self._give_up)
                 gate()
             if time.perf_counter() > deadline:

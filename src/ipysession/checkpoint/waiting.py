@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from ipysession.checkpoint.handover import HANDOVER
 from ipysession.lineage import cell_names, is_output
 
 if TYPE_CHECKING:
@@ -327,7 +328,8 @@ class Waiting:
     def _run(self) -> None:
         while (group := self._take()) is not None:
             try:
-                self._fetch(group, lambda g=group: self._give_way(g))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+                with HANDOVER.soon():
+                    self._fetch(group, lambda g=group: self._give_way(g))  # type: ignore[misc] # mypy cannot infer a lambda with a default
             except _GivenUp:
                 return
             with self._changed:
@@ -335,7 +337,8 @@ class Waiting:
                     return
                 self._settle(group)
         for errand in tuple(self._errands):
-            errand.prepare()
+            with HANDOVER.soon():
+                errand.prepare()
             with self._changed:
                 if not self._idle():
                     return
@@ -344,7 +347,9 @@ class Waiting:
     def _give_way(self, group: _Group) -> None:
         """The thread pauses while a cell runs, unless that waits for this group."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._busy or group.wanted)
+            if self._busy and not group.wanted:
+                with HANDOVER.paused():
+                    self._changed.wait_for(lambda: self._closed or not self._busy or group.wanted)
             if self._closed:
                 raise _GivenUp
 

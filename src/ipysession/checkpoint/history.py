@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 _OUTPUT_NAME = re.compile(r"_(\d+)")
 _NEWEST = ("_", "__", "___")
 
+_LEAVES = re.compile("exit|quit")
+"""How a cell begins that IPython may keep out of its history."""
+
+_NAMED_INPUTS = 4
+"""IPython remembers so many by name: ``_i``, ``_ii``, ``_iii`` and the one that runs."""
+
 
 def restore_history(shell: Any, session: Session, execution_count: int) -> None:
     """``In`` and Up-arrow hold the cells of ``session``; the next one will be
@@ -26,18 +32,37 @@ def restore_history(shell: Any, session: Session, execution_count: int) -> None:
     if history is None:
         return
     history.reset(new_session=True)
+    newest = sorted(sources)[-_NAMED_INPUTS:]
+    earlier: dict[str, str] = {}
     for count in range(1, execution_count):
         found = sources.get(count)
-        if found is not None:
+        if found is None:
+            pass  # no step (%session itself)
+        elif count in newest or _LEAVES.match(found.source.strip()):
             history.store_inputs(count, found.python, found.source)
-        # A cell that was no step (%session itself), or that IPython keeps out of its history
-        # (exit): its line stays empty, so that In[n] stays the n-th.
+        else:
+            _store_earlier(history, count, found)
+            earlier[f"_i{count}"] = found.source.rstrip("\n")
+        # Where nothing was stored (IPython keeps `exit` out, too) the line stays empty, so that
+        # In[n] stays the n-th.
         for lines in (history.input_hist_parsed, history.input_hist_raw):
             lines.extend([""] * (count + 1 - len(lines)))
+    shell.push(earlier, interactive=False)
     application = getattr(shell, "pt_app", None)
     if application is not None:
         for step in sources.values():
             application.history.append_string(step.source.rstrip("\n"))
+
+
+def _store_earlier(history: Any, count: int, step: Step) -> None:
+    """What `store_inputs` does, but for the names in the namespace: those of each step take ten
+    times as long as the rest, and only the newest four keep theirs.
+    """
+    lines = step.python.rstrip("\n"), step.source.rstrip("\n")
+    history.input_hist_parsed.append(lines[0])
+    history.input_hist_raw.append(lines[1])
+    with history.db_input_cache_lock:
+        history.db_input_cache.append((count, *lines))
 
 
 class Outputs:

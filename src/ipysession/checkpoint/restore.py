@@ -82,8 +82,8 @@ class ResumeResult:
 
 
 class Restorer:
-    """Carries out plans in one shell. ``replan`` makes a plan that leaves out the groups that
-    were found to be unloadable. ``kept`` are the groups whose values are in the namespace
+    """Carries out a plan in one shell. ``replan`` makes one that leaves out the groups that were
+    found to be unloadable. ``kept`` are the groups whose values are in the namespace
     already, and ``left`` the names of the state that is left, where this is a way back.
     """
 
@@ -91,6 +91,7 @@ class Restorer:
         self,
         recorder: Recorder,
         blobs: Blobs,
+        plan: Plan,
         replan: Callable[[Collection[GroupKey]], Plan],
         *,
         kept: Collection[GroupKey] = (),
@@ -106,7 +107,7 @@ class Restorer:
         self._why: dict[GroupKey, str] = {}
         self._loaded: dict[GroupKey, dict[str, Any]] = {}
         self._codes: dict[GroupKey, list[CodeType]] = {}
-        self.plan = replan(())
+        self.plan = plan
         self._result = ResumeResult(self.plan.course.session.id)
 
     def run(self) -> ResumeResult:

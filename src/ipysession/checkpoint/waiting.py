@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -122,6 +123,8 @@ class Waiting:
         self._asks: dict[str, frozenset[str]] = {}
         """The names that loaded functions ask for, by the names that lead to them."""
         self._busy = 1
+        self._ended = 0.0
+        """When the latest cell did, by the monotonic clock."""
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -299,6 +302,7 @@ class Waiting:
         """A cell ended; the thread may go on."""
         with self._changed:
             self._busy = max(0, self._busy - 1)
+            self._ended = time.monotonic()
             for name in [name for name in self._of if name in self._namespace]:
                 self.forget([name])  # bound by the cell, without a look at what it was
             left = self._next() is not None or self._errands
@@ -357,8 +361,8 @@ class Waiting:
         """The group that the thread is to load, when the kernel is idle; None: it may end."""
         with self._changed:
             # With Run All the next cell is on its way.
-            while self._idle() and self._changed.wait_for(lambda: self._busy, _SETTLE_SECONDS):
-                pass
+            while self._idle() and (rest := self._ended + _SETTLE_SECONDS - time.monotonic()) > 0:
+                self._changed.wait(rest)
             group = None if self._closed else self._next()
             if group is None:
                 self._thread = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ipysession.checkpoint.history import Outputs, restore_history
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from ipysession.store import Reading
 
 
+@dataclass(slots=True)
+class _Made:
+    """What was made again, what could not be and why, and how to say it."""
+
+    replayed: list[str] = field(default_factory=list)
+    lost: dict[str, str] = field(default_factory=dict)
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+    tables: tuple[Table, ...] = ()
+
+
 class Restoring(KernelSessions):
     """Values into the namespace."""
 
@@ -35,11 +46,12 @@ class Restoring(KernelSessions):
         *,
         current: Course | None = None,
         head: int | None = None,
+        plan: Plan | None = None,
     ) -> tuple[Plan, ResumeResult]:
         """Bring the state of the session that is recorded now, as it stood after step ``head``
         (default: where it stands); large values wait. ``current`` is the course of the state that
         the kernel is in, where that is one of the same session: what does not differ is kept,
-        and so are ``In`` and the history.
+        and so are ``In`` and the history. ``plan`` is the one for that, where it is made already.
         """
         trust = trust_in(reading)
         recorder = self.recorder
@@ -55,11 +67,13 @@ class Restoring(KernelSessions):
                 broken=broken,
             )
 
+        plan = planned(()) if plan is None else plan
         restorer = Restorer(
             recorder,
             reading.blobs,
+            plan,
             planned,
-            kept=set() if current is None else kept_groups(current, planned(()), namespace),
+            kept=set() if current is None else kept_groups(current, plan, namespace),
             left=() if current is None else list(current.latest),
         )
         self.arrivals.end()
@@ -89,6 +103,18 @@ class Restoring(KernelSessions):
             raise InvalidRequest(message)
         self.arrivals.bring(wanted)
         came = [name for name in wanted if name in namespace]
+        rows = [(name, str(How.RESTORED), "") for name in came]
+        made = _Made()
+        if len(came) < len(wanted):
+            made = self._make_again([name for name in wanted if name not in came], replay)
+        data = {"restored": came, "replayed": made.replayed, "lost": made.lost}
+        headline = f"{len(came)} restored, {len(made.replayed)} replayed, {len(made.lost)} lost"
+        table = Table(("Name", "How", "Note"), (*rows, *made.rows), state="How")
+        return Report(data, headline, (table, *made.tables), failed=bool(made.lost))
+
+    def _make_again(self, wanted: Sequence[str], replay: str) -> _Made:
+        """Replay what makes these names."""
+        namespace = self.recorder.shell.user_ns
         reading = self.read(None, verify=True)
         trust = trust_in(reading)
         plan = make_plan(
@@ -98,40 +124,34 @@ class Restoring(KernelSessions):
             replay=ReplayPolicy(replay),
             broken=self.arrivals.broken,
         )
-        plans = {item.name: item for item in plan.names if item.name not in came}
-        unknown = [name for name in wanted if name not in came and name not in plans]
+        plans = {item.name: item for item in plan.names if item.name in wanted}
+        unknown = [name for name in wanted if name not in plans]
         if unknown:
             message = f"the session has no variable {', '.join(unknown)} where it stands"
             raise InvalidRequest(message)
-        chosen = [plans[name] for name in wanted if name not in came]
         replayer = Replayer(
             self.recorder, plan.course, lambda group: load_group(group, reading.blobs, namespace)
         )
-        replayer.run(chosen, plan.steps)
+        replayer.run([plans[name] for name in wanted], plan.steps)
         for load in plan.loads:
             if replayer.holds(load):
                 # As in a resume: what was replayed shares objects and classes with these.
                 namespace.update({name: replayer.inputs[load.key][name] for name in load.wanted})
-        rows, lost = [(name, str(How.RESTORED), "") for name in came], {}
-        for item in chosen:
-            if item.name in replayer.values:
-                namespace[item.name] = replayer.values[item.name]
-                rows.append((item.name, str(How.REPLAYED), f"steps {item.replays}"))
+        made = _Made(tables=(blocked_table(plan.blocked),))
+        for name in wanted:
+            item = plans[name]
+            if name in replayer.values:
+                namespace[name] = replayer.values[name]
+                made.replayed.append(name)
+                made.rows.append((name, str(How.REPLAYED), f"steps {item.replays}"))
             else:
                 why = next((replayer.failed[n] for n in item.replays if n in replayer.failed), "")
-                lost[item.name] = f"{item.reason}; {why}" if why else item.reason
-                rows.append((item.name, str(How.LOST), lost[item.name]))
-        replayed = [item.name for item in chosen if item.name in replayer.values]
-        self.arrivals.forget(replayed)
-        if replayed:
-            self.recorder.save_replayed(replayed, replayer.input_names, replayer.seconds)
-        data = {"restored": came, "replayed": replayed, "lost": lost}
-        headline = f"{len(came)} restored, {len(replayed)} replayed, {len(lost)} lost"
-        tables = (
-            Table(("Name", "How", "Note"), tuple(rows), state="How"),
-            blocked_table(plan.blocked),
-        )
-        return Report(data, headline, tables, failed=bool(lost))
+                made.lost[name] = f"{item.reason}; {why}" if why else item.reason
+                made.rows.append((name, str(How.LOST), made.lost[name]))
+        self.arrivals.forget(made.replayed)
+        if made.replayed:
+            self.recorder.save_replayed(made.replayed, replayer.input_names, replayer.seconds)
+        return made
 
 
 def came_tables(session: Session, plan: Plan, result: ResumeResult) -> tuple[Table, ...]:

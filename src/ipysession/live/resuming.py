@@ -76,7 +76,7 @@ class Resuming(Branching):
             self.recorder.resume_into(session_id, planned.head)
         except InvalidTransition as error:
             raise ResumeRefused(str(error)) from error
-        _, result = self._restore(reading, replay)
+        _, result = self._restore(reading, replay, plan=planned)
         document = plan_report(session, planned, differences).data
         return _resume_report(session, planned, result, document)
 

@@ -44,7 +44,7 @@ KILLS ?= 200
 SHARE_OF_KILLS ?= 20
 # What depends on the versions of IPython and ipykernel, and is run with the oldest ones.
 OLDEST_TESTS := tests/integration/test_recorder.py tests/integration/test_resume.py \
-	tests/integration/test_rerunning.py $(addprefix tests/integration/test_faces.py::, \
+	tests/integration/test_unloaded.py tests/integration/test_rerunning.py $(addprefix tests/integration/test_faces.py::, \
 	test_every_magic_has_help test_tables_are_html_in_a_notebook_and_text_for_programs \
 	test_completion test_errors_are_one_line_and_say_what_to_do test_enable_and_disable)
 PYTEST_PARALLEL := -n $(WORKERS) --dist worksteal

@@ -59,8 +59,8 @@ class _Run:
     """Bytes in its folder at the end."""
     written: int = 0
     """Bytes that its kernel wrote, also over older ones."""
-    by_what: dict[str, int] = field(default_factory=dict)
-    """The same, by kind of cell."""
+    by_what: dict[str, list[int]] = field(default_factory=dict)
+    """The same, of each cell of a kind and the pause after it."""
     stopped: bool = False
     """It took too long, and did only the first cells."""
     first_cell: float | None = None
@@ -104,7 +104,7 @@ def checkpoints(workplace: Workplace) -> list[Figure | Tally]:
         runs.append((run, "", against))
     for run, how, against in runs:
         figures += _totals(run, how, against)
-    return figures + _bytes(runs, cells, quick=workplace.quick)
+    return figures + _bytes(runs, quick=workplace.quick)
 
 
 def _typical(runs: list[_Run]) -> _Run:
@@ -148,7 +148,7 @@ def _run(
                 break
             time.sleep(pause)
             now = kernel.written_bytes()
-            run.by_what[cell.what] = run.by_what.get(cell.what, 0) + now - size
+            run.by_what.setdefault(cell.what, []).append(now - size)
             size = now
         if tool.is_ours:
             _wait(kernel, "waiting_to_be_saved", at_most=5 if pause else 0)
@@ -211,7 +211,7 @@ def _waits(
         )
         if not samples:
             continue
-        written = byte_size(run.by_what.get(what, 0) / len(samples))
+        written = byte_size(median(run.by_what[what]))
         remark = f"beyond plain; {written} written per cell"
         figures.append(Figure(f"{what}: {name}", samples, aim=aim, remark=remark))
     return figures
@@ -236,9 +236,7 @@ def _totals(run: _Run, how: str, plain: _Run) -> list[Figure]:
     return figures
 
 
-def _bytes(
-    runs: Sequence[tuple[_Run, str, _Run]], cells: Sequence[Cell], *, quick: bool
-) -> list[Tally]:
+def _bytes(runs: Sequence[tuple[_Run, str, _Run]], *, quick: bool) -> list[Tally]:
     """What each tool wrote for one edit, and in all; ours with the aims, and less than any peer
     that did the whole workload.
     """
@@ -249,9 +247,9 @@ def _bytes(
         counts: dict[str, int | str] = {}
         fine = True
         for what, most in _MOST_WRITTEN.items():
-            count = sum(cell.what == what for cell in cells[: len(run.seconds)])
-            if count:
-                each = run.by_what.get(what, 0) / count
+            if what in run.by_what:
+                # A cell may end while the large value before it is still being saved.
+                each = median(run.by_what[what])
                 counts[what] = byte_size(each)
                 fine = fine and each <= most
         counts["in all"] = byte_size(run.written)

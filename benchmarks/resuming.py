@@ -88,12 +88,11 @@ def _ours(workplace: Workplace, size: str, rows: int, dicts: int) -> list[Figure
         written = kernel.stored_bytes()
         kernel = _again(workplace, kernel)
         read, everything = {}, {}
-        for place in ("the disk", "memory"):
-            if place == "the disk":
-                kernel.ask(_FORGET.format(folder=str(kernel.store)))
-            read[place] = float(kernel.ask(_READ.format(folder=str(kernel.store))).split()[0])
-            if place == "the disk":
-                kernel.ask(_FORGET.format(folder=str(kernel.store)))
+        store = str(kernel.store)
+        for place, before in (("the disk", _FORGET), ("memory", _READ)):
+            kernel.ask(before.format(folder=store))
+            read[place] = float(kernel.ask(_READ.format(folder=store)).split()[0])
+            kernel.ask(before.format(folder=store))
             began = time.perf_counter()
             resumed = kernel.run("%session resume")
             kernel.run("print(1 + 1)")

@@ -67,8 +67,8 @@ class _Run:
     """Seconds after a kill until the first cell has run."""
     everything: float | None = None
     """And until all values are back."""
-    broken: str = ""
-    """Why it could not bring them back."""
+    broken: bool = False
+    """It could not bring them back."""
 
 
 def checkpoints(workplace: Workplace) -> list[Figure | Tally]:
@@ -184,8 +184,8 @@ def _bring_back(workplace: Workplace, killed: Kernel, kind: Kind, run: _Run) -> 
         if run.tool.is_ours:
             raise
         run.first_cell = run.everything = None
-        run.broken = str(error)
-        print(f"{run.tool.name} brought not everything back: {error}", file=sys.stderr)
+        run.broken = True
+        print(f"{run.tool.name} did not bring everything back: {error}", file=sys.stderr)
     finally:
         kernel.stop()
 

@@ -309,7 +309,7 @@ def test_pieces_that_do_not_make_up_the_value_are_refused(world, changed):
         world.back(group.model_copy(update={"parts": [other]}))
 
 
-def test_a_load_can_be_held_up_between_any_two_pieces(world):
+def test_a_load_can_be_held_up_in_the_middle_of_a_large_value(world):
     """What is brought in idle time pauses for a cell, and can be given up."""
     world.space["a"] = np.random.default_rng(0).random(4_000_000)
     group, _ = world.save("a")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    import pytest
     from jupyter_client.blocking.client import BlockingKernelClient
 
 START_SECONDS = 60.0
@@ -102,6 +103,12 @@ class Home:
             # A debugger that is never used, and whose start takes a third of a kernel's.
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """This process reads the same store with the same key."""
+        for name, value in self.isolation.items():
+            if name != "JPY_SESSION_NAME":
+                monkeypatch.setenv(name, value)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """A whole environment for a kernel or another process of this user."""

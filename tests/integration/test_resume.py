@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -50,10 +51,8 @@ def session():
 
 @pytest.fixture(autouse=True)
 def same_user(home, monkeypatch):
-    """This process reads the same store with the same key."""
-    for name, value in home.isolation.items():
-        if name != "JPY_SESSION_NAME":
-            monkeypatch.setenv(name, value)
+    """This process is that user, too."""
+    home.enter(monkeypatch)
 
 
 def test_variables_come_back_after_sigkill(kernel):
@@ -94,6 +93,19 @@ def test_out_in_history_and_the_execution_count(kernel):
         "x + 2",
         "'text'",
     ]
+
+
+def test_inputs_of_a_long_session_keep_their_names(kernel):
+    """``In``, ``_i2``, ``_i``, and %history, of more cells than IPython shifts along."""
+    for number in range(8):
+        kernel.ok(f"exit_{number} = {number}" if number % 3 else f"n{number} = {number}")
+    asked = kernel.ok("In[2:], _i2, _i3, _i9, _i, _ii, _iii").result
+    die_and_resume(kernel)
+    again = ast.literal_eval(kernel.ok("In[2:-1], _i2, _i3, _i9, _ii, _iii").result)
+    before = ast.literal_eval(asked)
+    assert again == (*before[:4], *before[4:6])
+    assert "exit_1 = 1\nexit_2 = 2\n" in kernel.ok("%history").stdout
+    assert [source for source in kernel.history() if "exit_5" in source][-1] == "exit_5 = 5"
 
 
 def test_random_states_and_the_working_directory(kernel, home):

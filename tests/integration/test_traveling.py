@@ -29,9 +29,7 @@ CELLS = (
 def home(tmp_path, monkeypatch):
     """The folders of one imaginary user, whom this process is, too."""
     home = Home(tmp_path)
-    for name, value in home.isolation.items():
-        if name != "JPY_SESSION_NAME":
-            monkeypatch.setenv(name, value)
+    home.enter(monkeypatch)
     return home
 
 
@@ -270,3 +268,13 @@ def _forge(segment, old, new, kind):
             return
     message = f"no {kind} with {old}"
     raise AssertionError(message)
+
+
+@pytest.mark.parametrize("verb", ["checkout 2", "undo", "branch", "restore"])
+def test_a_replay_that_nobody_knows_is_refused_before_anything_changes(kernel, verb):
+    """One line that says which there are; the session, and where it stands, stay as they were."""
+    before = [ipysession.open_store().ids(), said(kernel, "status")["session"]]
+    answer = kernel.run(f"%session {verb} --replay=maybe")
+    assert answer.stderr.strip().endswith("--replay is one of safe, all, none, not 'maybe'")
+    assert [ipysession.open_store().ids(), said(kernel, "status")["session"]] == before
+    assert kernel.ok("total").result == "'changed'"

@@ -19,9 +19,7 @@ WAY_OUT = "Make it again from its steps: %session restore big"
 def kernel(tmp_path, monkeypatch):
     """A kernel that came back after a kill, and whose value ``big`` is damaged on the disk."""
     home = Home(tmp_path)
-    for name, value in home.isolation.items():
-        if name != "JPY_SESSION_NAME":
-            monkeypatch.setenv(name, value)
+    home.enter(monkeypatch)
     with Kernel(home) as kernel:
         kernel.ok(LOAD)
         kernel.ok("big = list(range(20_000))")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SECONDS = 0.0005
+"""What the kernel's thread waits at most, each time that it asks."""
 
 
 class Handover:
@@ -18,7 +19,8 @@ class Handover:
     within half a millisecond, not within the usual five. A request to the kernel asks for the lock
     some ten times before and after its cell, each time behind whoever computes in idle time.
 
-    The interval is the whole process's: while a cell runs it is the user's, see `paused`.
+    The interval is the whole process's. A thread that waits for a cell to end gives it back, see
+    `paused`: so a cell has the user's as soon as nothing of ours computes beside it.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ _LEAVES = re.compile("exit|quit")
 """How a cell begins that IPython may keep out of its history."""
 
 _NAMED_INPUTS = 4
-"""IPython remembers so many by name: ``_i``, ``_ii``, ``_iii`` and the one that runs."""
+"""IPython shifts so many along: ``_i``, ``_ii``, ``_iii`` and what the next cell makes ``_i``."""
 
 
 def restore_history(shell: Any, session: Session, execution_count: int) -> None:
@@ -36,15 +36,14 @@ def restore_history(shell: Any, session: Session, execution_count: int) -> None:
     earlier: dict[str, str] = {}
     for count in range(1, execution_count):
         found = sources.get(count)
-        if found is None:
-            pass  # no step (%session itself)
-        elif count in newest or _LEAVES.match(found.source.strip()):
-            history.store_inputs(count, found.python, found.source)
-        else:
-            _store_earlier(history, count, found)
-            earlier[f"_i{count}"] = found.source.rstrip("\n")
-        # Where nothing was stored (IPython keeps `exit` out, too) the line stays empty, so that
-        # In[n] stays the n-th.
+        if found is not None:
+            if count in newest or _LEAVES.match(found.source.strip()):
+                history.store_inputs(count, found.python, found.source)
+            else:
+                _store_earlier(history, count, found)
+                earlier[f"_i{count}"] = found.source.rstrip("\n")
+        # A cell that was no step (%session itself), or that IPython keeps out of its history
+        # (exit): its line stays empty, so that In[n] stays the n-th.
         for lines in (history.input_hist_parsed, history.input_hist_raw):
             lines.extend([""] * (count + 1 - len(lines)))
     shell.push(earlier, interactive=False)
@@ -55,8 +54,8 @@ def restore_history(shell: Any, session: Session, execution_count: int) -> None:
 
 
 def _store_earlier(history: Any, count: int, step: Step) -> None:
-    """What `store_inputs` does, but for the names in the namespace: those of each step take ten
-    times as long as the rest, and only the newest four keep theirs.
+    """What `store_inputs` does, but for the names in the namespace, which take most of its time:
+    those of all steps are set in one go, and ``_i``, ``_ii`` and ``_iii`` by the newest.
     """
     lines = step.python.rstrip("\n"), step.source.rstrip("\n")
     history.input_hist_parsed.append(lines[0])

@@ -46,8 +46,8 @@ def load_group(
 ) -> dict[str, Any]:
     """The values of ``group`` by name; functions of the notebook get ``namespace`` as globals,
     and their code is added to ``codes``: it tells which names they will ask for. Safe in any
-    thread, as far as the values' own code is. ``gate`` is called before each piece is read: it may
-    wait, or raise to give up.
+    thread, as far as the values' own code is. ``gate`` is called every few milliseconds of reading:
+    it may wait, or raise to give up.
 
     Unpickling runs code: the caller has verified the record that ``group`` stands in. Blobs are
     checked against their names here. Raises SessionError where the data is gone or damaged, and
@@ -117,7 +117,7 @@ class _Parts:
         first = self._blobs.get(part.pieces[0]) if part.pieces else b""
         # All pieces but the last are as large as the first.
         size, count = len(first), len(part.pieces)
-        whole = size * (count - 1) < part.size <= size * count if size else not part.size + count
+        whole = size * (count - 1) < part.size <= size * count if count else part.size == 0
         if part.size != target.nbytes or size > part.size or not whole:
             raise _unfit(part, target.nbytes)
         target[:size] = first
@@ -158,7 +158,7 @@ class _Parts:
             yield self._whole(number)
 
     def _expect(self, numbers: Iterable[int]) -> None:
-        """These parts will be asked for next: of the small ones, the disk may begin to read."""
+        """These parts will be asked for next: the disk may begin with them."""
         for number in numbers:
             if 0 <= number < len(self._parts) and number not in self._expected:
                 self._expected.add(number)

@@ -14,6 +14,7 @@ from ipysession.live.restoring import Restoring, came_tables, foreign_message
 from ipysession.model import payloads as p
 from ipysession.model import tree
 from ipysession.report import Report, byte_size, duration
+from ipysession.sessions.reading import replay_policy
 
 if TYPE_CHECKING:
     from ipysession.checkpoint.plan import Plan
@@ -37,6 +38,7 @@ class Branching(Restoring):
         session, or of the one that ``reference`` means: a completed one, one that a living kernel
         writes, or, with ``trust``, one of somebody else's.
         """
+        replay_policy(replay)
         own = reference is None or (
             self.live is not None and self.resolve(reference) == self.live.id
         )

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from ipysession.checkpoint.history import Outputs, restore_history
 from ipysession.checkpoint.load import load_group
-from ipysession.checkpoint.plan import ReplayPolicy, make_plan
 from ipysession.checkpoint.restore import How, Restorer, kept_groups
 from ipysession.checkpoint.scratch import Replayer
-from ipysession.checkpoint.trust import trust_in
 from ipysession.documents import blocked_table
 from ipysession.errors import InvalidRequest
 from ipysession.live.kernel import KernelSessions
 from ipysession.report import Report, Table, duration, first_line
+from ipysession.sessions.reading import replay_policy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -53,26 +52,18 @@ class Restoring(KernelSessions):
         the kernel is in, where that is one of the same session: what does not differ is kept,
         and so are ``In`` and the history. ``plan`` is the one for that, where it is made already.
         """
-        trust = trust_in(reading)
         recorder = self.recorder
         namespace = recorder.shell.user_ns
 
-        def planned(broken: Collection[GroupKey]) -> Plan:
-            return make_plan(
-                reading.session,
-                untrusted=trust.untrusted,
-                unproven=trust.unproven,
-                replay=ReplayPolicy(replay),
-                head=head,
-                broken=broken,
-            )
+        def plan_without(broken: Collection[GroupKey]) -> Plan:
+            return self.plan(reading, replay, head=head, broken=broken)
 
-        plan = planned(()) if plan is None else plan
+        plan = plan_without(()) if plan is None else plan
         restorer = Restorer(
             recorder,
             reading.blobs,
             plan,
-            planned,
+            plan_without,
             kept=set() if current is None else kept_groups(current, plan, namespace),
             left=() if current is None else list(current.latest),
         )
@@ -93,8 +84,9 @@ class Restoring(KernelSessions):
     def restore(self, names: Sequence[str] = (), *, replay: str = "safe") -> Report:
         """Bring variables that wait, and make those again that could not be loaded or were lost.
 
-        ``names`` defaults to all that wait or could not be loaded.
+        ``names`` defaults to all that wait or could not be loaded. Raises InvalidRequest.
         """
+        replay_policy(replay)
         namespace = self.recorder.shell.user_ns
         wanted = list(names) or [*self.arrivals.names, *self.arrivals.failed]
         there = [name for name in names if name in namespace]
@@ -116,14 +108,7 @@ class Restoring(KernelSessions):
         """Replay what makes these names."""
         namespace = self.recorder.shell.user_ns
         reading = self.read(None, verify=True)
-        trust = trust_in(reading)
-        plan = make_plan(
-            reading.session,
-            untrusted=trust.untrusted,
-            unproven=trust.unproven,
-            replay=ReplayPolicy(replay),
-            broken=self.arrivals.broken,
-        )
+        plan = self.plan(reading, replay, broken=self.arrivals.broken)
         plans = {item.name: item for item in plan.names if item.name in wanted}
         unknown = [name for name in wanted if name not in plans]
         if unknown:

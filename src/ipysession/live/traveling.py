@@ -10,6 +10,7 @@ from ipysession.errors import InvalidRequest
 from ipysession.live.branching import Branching, step_of, travel_report
 from ipysession.model import Outcome, tree
 from ipysession.report import first_line
+from ipysession.sessions.reading import replay_policy
 
 if TYPE_CHECKING:
     from ipysession.report import Report
@@ -23,6 +24,7 @@ class Traveling(Branching):
         """Bring the variables as they stood after ``step`` (0: the beginning); the next step grows
         from there. What is left stays in the session, saved first.
         """
+        replay_policy(replay)
         self.recorder.recording()
         self.recorder.save_waiting()
         reading = self.read(None, verify=True)
@@ -30,6 +32,7 @@ class Traveling(Branching):
 
     def undo(self, count: int = 1, *, replay: str = "safe") -> Report:
         """Go back to before the last ``count`` steps of this branch."""
+        replay_policy(replay)
         self.recorder.recording()
         if count < 1:
             message = f"undo takes a number of steps from 1 on, not {count}"

@@ -28,7 +28,7 @@ _TARGETS: dict[type[Any], SessionState] = {
 _REMARKS = frozenset(
     {p.SessionTitled, p.SessionTagged, p.SessionUntagged, p.NoteAdded, p.CheckpointsDropped}
 )
-"""What may be said of a session long after it was worked in."""
+"""What may be said of a session, or tidied away in it, long after it was worked in."""
 
 
 class SummaryFold:

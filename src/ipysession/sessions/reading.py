@@ -20,8 +20,9 @@ from ipysession.report import Report, Table, duration, first_line
 from ipysession.sessions.finding import Finding, chosen_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from ipysession.checkpoint.course import GroupKey
     from ipysession.store import Reading
 
 
@@ -90,12 +91,23 @@ class ReadingVerbs(Finding):
         differences = environment_differences(reading.session, plan.cwd)
         return plan_report(reading.session, plan, differences)
 
-    def plan(self, reading: Reading, replay: str = "safe") -> Plan:
-        """The plan for a session that was read with ``verify``."""
-        policy = _replay_policy(replay)
+    def plan(
+        self,
+        reading: Reading,
+        replay: str = "safe",
+        *,
+        head: int | None = None,
+        broken: Collection[GroupKey] = (),
+    ) -> Plan:
+        """The plan for a session that was read with ``verify``; the rest as for `make_plan`."""
         trust = trust_in(reading)
         return make_plan(
-            reading.session, untrusted=trust.untrusted, unproven=trust.unproven, replay=policy
+            reading.session,
+            untrusted=trust.untrusted,
+            unproven=trust.unproven,
+            replay=replay_policy(replay),
+            head=head,
+            broken=broken,
         )
 
     def verify_log(self, reference: str | None = None) -> Report:
@@ -135,7 +147,8 @@ class ReadingVerbs(Finding):
         return Report(data, str(folder.path))
 
 
-def _replay_policy(word: str) -> ReplayPolicy:
+def replay_policy(word: str) -> ReplayPolicy:
+    """Which steps may run again, as a user says it. Raises InvalidRequest."""
     try:
         return ReplayPolicy(word)
     except ValueError as error:

@@ -9,6 +9,7 @@ import queue
 import secrets
 import shutil
 import threading
+from heapq import nlargest
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,10 +92,12 @@ class Store:
         opened = []
         with self._entries() as entries:
             for entry in entries:
-                with contextlib.suppress(FileNotFoundError):  # deleted just now
+                try:
                     opened.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
+                except FileNotFoundError:  # deleted just now
+                    continue
         found = []
-        for _, name in sorted(opened)[-count:]:
+        for _, name in nlargest(count, opened):
             with contextlib.suppress(SessionNotFound, FileNotFoundError):  # as above
                 folder = self.folder(name)
                 found.append((folder, folder.written_at()))

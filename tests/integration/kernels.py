@@ -24,9 +24,11 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty
 from typing import TYPE_CHECKING, Any, Self
 
 import zmq
+from integration import forkserver
 from jupyter_client.manager import KernelManager
 from nbformat.v4 import output_from_msg
 
@@ -228,9 +230,11 @@ class Kernel:
     """One kernel process of ``home``, and the one client that talks to it.
 
     ``env`` adds to the environment, ``arguments`` to the kernel's command line (for example
-    ``--IPKernelApp.…``), ``cwd`` names another folder than ``home.work``. With ``wait=False``
-    the process is started and not waited for: call `wait` before the first cell. It is how a
-    kernel starts in the background while another is at work.
+    ``--IPKernelApp.…``), ``cwd`` names another folder than ``home.work``. With ``forked=False``
+    the process starts as Jupyter starts it, else by a fork server, which is quicker and the same to
+    whatever a test looks at (`integration.forkserver`). With ``wait=False`` the process is started
+    and not waited for: call `wait` before the first cell. It is how a kernel starts in the
+    background while another is at work.
     """
 
     def __init__(
@@ -240,12 +244,14 @@ class Kernel:
         env: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
         cwd: Path | None = None,
+        forked: bool = True,
         wait: bool = True,
     ) -> None:
         self.home = home
         self._env = home.environment(env)
         self._arguments = list(arguments)
         self._cwd = cwd or home.work
+        self._forked = forked
         # Sockets are files here: ports of the machine are chosen before they are bound, and
         # tests that run in parallel would now and then choose the same. Their paths must be
         # short (108 bytes on Linux), which those of pytest's folders are not.
@@ -269,6 +275,8 @@ class Kernel:
             ip=str(self._sockets / "s"),
             connection_file=str(self._sockets / f"kernel-{identity}.json"),
         )
+        if self._forked:
+            forkserver.use(manager)
         self.id = identity
         manager.start_kernel(
             cwd=str(self._cwd), env=self._env, extra_arguments=list(self._arguments)
@@ -282,8 +290,15 @@ class Kernel:
             client = self._manager.client()
             self._client = client
             client.start_channels()
-            client.wait_for_ready(timeout=seconds)
-            self._ready = True
+            deadline = time.monotonic() + seconds
+            # The shell answers, and what cells send arrives: the first message is the proof.
+            while not self._ready:
+                assert self.alive, "the kernel died while it started"
+                assert time.monotonic() < deadline, f"no kernel after {seconds} s"
+                client.kernel_info()
+                with contextlib.suppress(Empty):
+                    client.get_iopub_msg(timeout=0.1)
+                    self._ready = True
         return self
 
     # -- cells -------------------------------------------------------------------------

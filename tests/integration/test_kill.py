@@ -499,11 +499,11 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path, monkeypatch, number, c
     journey = Journey(home, number)
     plan = moments(dice, journey, count)
     started = time.perf_counter()
-    upcoming = Kernel(home, wait=False)
+    upcoming = Kernel(home, forked=False, wait=False)
     try:
         for moment in [*plan, None]:
             # The next kernel starts while this one works, as far as the machine can do both.
-            kernel, upcoming = upcoming, Kernel(home, wait=False)
+            kernel, upcoming = upcoming, Kernel(home, forked=False, wait=False)
             with kernel:
                 journey.live(kernel, moment)
                 if not kernel.alive:

@@ -194,6 +194,7 @@ def test_recording_goes_on_in_the_same_session(kernel):
     assert found.transitions[1].reason == "kernel died"
     assert found.steps[-1].source == "y = x + 1"
     assert found.steps[-1].parent == 1
+    rest(kernel)
     said = die_and_resume(kernel)
     assert {"x", "y"} <= set(said["restored"])
     assert len(list((ipysession.open_store().path / "sessions").iterdir())) == 1
@@ -212,6 +213,7 @@ def test_the_offer(kernel):
 def test_values_made_before_resuming_are_replaced_and_told(kernel):
     """They are recorded in the session that they were made in."""
     kernel.ok("x = 'old'")
+    rest(kernel)
     kernel.kill()
     kernel.restart()
     kernel.ok(LOAD)

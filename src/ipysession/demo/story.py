@@ -19,11 +19,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
-
 from ipysession.demo.kernel import CELL_SECONDS, DemoFailed, DemoKernel
 from ipysession.demo.teller import Teller
 from ipysession.errors import InvalidRequest
+from ipysession.export import nb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -284,8 +283,8 @@ class _Demo:
 
 def _code_cells(path: Path) -> list[Any]:
     """The code cells of a valid notebook, without blank ones."""
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    nbformat.validate(notebook)
+    notebook = nb.read(path.read_text(encoding="utf-8"))
+    nb.check(notebook)
     return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
 

@@ -1,30 +1,67 @@
-"""nbformat with types: its functions have none."""
+"""nbformat with types: its functions have none; imported when it is first needed, and quickly.
+
+The kernel of a verification, which imports `ipysession.export.values`, never needs nbformat.
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
+import sys
 import warnings
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
-
-import nbformat
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+_ADDRESSES = "rfc3987_syntax"
+
+
+@cache
+def _nbformat() -> ModuleType:
+    """The library, without what takes most of the time of its import.
+
+    It validates with jsonschema, which imports a library that builds 35 parsers of addresses with
+    foreign letters: 1 to 3 s, more than all the rest of an export, for a format that no notebook
+    has (python-jsonschema/jsonschema#1428, jupyter-server/jupyter_server#1559). Here that library
+    is imported when jsonschema first asks it about an address.
+    """
+    wanted = "jsonschema" not in sys.modules and _ADDRESSES not in sys.modules
+    if wanted and importlib.util.find_spec(_ADDRESSES):
+        standing_in = ModuleType(_ADDRESSES)
+        standing_in.__dict__["is_valid_syntax"] = _is_valid_address
+        sys.modules[_ADDRESSES] = standing_in
+        try:
+            importlib.import_module("jsonschema")  # takes the function
+        finally:
+            del sys.modules[_ADDRESSES]  # whoever imports it gets the real one
+    import nbformat
+
+    return nbformat
+
+
+def _is_valid_address(term: str, value: str) -> bool:
+    library: Any = importlib.import_module(_ADDRESSES)
+    return bool(library.is_valid_syntax(term, value))
+
 
 def node(value: dict[str, Any]) -> NotebookNode:
     """Plain data as nbformat's own kind of dictionary."""
-    made: NotebookNode = nbformat.from_dict(value)  # type: ignore[no-untyped-call]
+    made: NotebookNode = _nbformat().from_dict(value)
     return made
 
 
 def check(notebook: NotebookNode) -> None:
     """Raise nbformat's ValidationError where the notebook is not valid."""
-    nbformat.validate(notebook)
+    _nbformat().validate(notebook)
 
 
 def is_valid_cell(cell: dict[str, Any]) -> bool:
     """Would the cell be valid in a notebook of format 4.5?"""
+    nbformat = _nbformat()
     try:
         nbformat.validate(cell, ref=f"{cell['cell_type']}_cell", version=4, version_minor=5)
     except nbformat.ValidationError:
@@ -36,7 +73,7 @@ def read(text: str) -> NotebookNode:
     """A notebook of any version, as version 4. Raises what nbformat raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about ids that old files lack: we only read
-        read: NotebookNode = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+        read: NotebookNode = _nbformat().reads(text, as_version=4)
     return read
 
 

@@ -89,7 +89,7 @@ integration: $(PANEL_STAMP) system-packages ## real kernels and servers, newest 
 
 # The tests of one file share a server; two files run side by side, as most of the time is waiting.
 browser: $(PANEL_STAMP) system-packages ## real Chromium
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/browser
 
 kill-test: $(DEV_STAMP) ## kill real kernels at random moments, KILLS=200 of them
 	IPYSESSION_KILLS=$(KILLS) $(BIN)/python -m pytest $(PYTEST_PARALLEL) tests/integration/test_kill.py

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import hypothesis
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+BROWSER = Path(__file__).parent / "browser"
 
 # The machines that run this are busy at times: a slow example is no failure.
 hypothesis.settings.register_profile("ipysession", deadline=None)
@@ -29,3 +28,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     }.items():
         monkeypatch.setenv(name, str(folder / value))
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``make browser`` collects one folder: a test of its kind elsewhere would never run there."""
+    for item in items:
+        inside = item.path.is_relative_to(BROWSER)
+        if inside != (item.get_closest_marker("browser") is not None):
+            message = f"{item.nodeid}: tests marked `browser`, and no others, live in {BROWSER}"
+            raise pytest.UsageError(message)

@@ -94,6 +94,7 @@ def _write(order: dict[str, Any]) -> int:
 def _append_all(writer: SessionWriter, watch: int, *, strict: bool) -> None:
     for payload in payloads():
         if watch and isinstance(payload, p.StepStarted) and payload.step == watch:
+            writer.log.sync()  # what strikes from here on strikes nothing that came before
             _wait_for_tracer()
         record = writer.append(payload)
         if not strict:

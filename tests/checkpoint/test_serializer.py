@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ipysession.checkpoint import pages, pickling, pieces
 from ipysession.checkpoint.load import blobs_of, load_group, parts_of
 from ipysession.checkpoint.pieces import Packing, Pieces
+from ipysession.checkpoint.unpickler import Pace
 from ipysession.errors import BlobDamaged, BlobMissing
 from ipysession.log import Blobs
 from ipysession.model.payloads import SavedGroup
@@ -321,7 +322,7 @@ def test_a_load_can_be_held_up_in_the_middle_of_a_large_value(world):
             raise RuntimeError("given up")
 
     with pytest.raises(RuntimeError, match="given up"):
-        load_group(group, world.blobs, {}, gate=gate)
+        load_group(group, world.blobs, {}, pace=Pace(gate))
 
 
 def test_a_group_tells_all_blobs_that_it_rests_on(world):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 
 import pytest
 
 from ipysession.checkpoint.slices import Load
-from ipysession.checkpoint.waiting import Errand, Waiting
+from ipysession.checkpoint.waiting import Errand, Waiting, reason
 from ipysession.model.payloads import SavedGroup
 
 SECONDS = 30
@@ -36,11 +38,11 @@ class Store:
             found.append(Load(number, group, tuple(names), (number, tuple(names))))
         return found
 
-    def load(self, load, codes, gate):
+    def load(self, load, codes, pace):
         """What `load_group` does."""
         self.entered.set()
         assert self.gate.wait(SECONDS)
-        gate()
+        pace.gate()
         self.loaded.append("=".join(load.wanted))
         if self.broken & set(load.wanted):
             message = "the blob is damaged"
@@ -148,11 +150,11 @@ def test_an_interrupt_while_a_value_is_loaded_leaves_it_waiting():
     store, namespace = Store("a"), {}
     calls = []
 
-    def load(load, codes, gate):
+    def load(load, codes, pace):
         if not calls:
             calls.append(1)
             raise KeyboardInterrupt
-        return store.load(load, codes, gate)
+        return store.load(load, codes, pace)
 
     waiting = Waiting(namespace, store.loads, load)
     with pytest.raises(KeyboardInterrupt):
@@ -211,9 +213,119 @@ def test_closing_ends_the_thread_in_the_middle_of_a_load():
     assert namespace == {}
 
 
+class Importing(Store):
+    """A store whose groups import something, for as long as ``over`` is not set."""
+
+    def __init__(self, *groups):
+        super().__init__(*groups)
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def load(self, load, codes, pace):
+        """An import comes first."""
+        with pace.turn():
+            self.begun.set()
+            assert self.over.wait(SECONDS)
+        return super().load(load, codes, pace)
+
+
+def in_a_thread(work):
+    """Run it beside the test; returns the thread."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("cell", "waits"),
+    [
+        ("x = 1", False),
+        ("import numpy.linalg", True),
+        ("importlib.import_module(x)", True),
+        ("eval(x)", True),
+        ("load_ours()", True),
+    ],
+)
+def test_a_cell_that_may_import_waits_for_what_the_thread_imports(cell, waits):
+    """Two threads in the imports of one library can make Python show it half made."""
+    store = Importing("a", "load_ours")
+    waiting = Waiting({"x": 1}, store.loads[:1], store.load)
+    waiting.lead_to(["load_ours"], ["__import__"])
+    waiting.cell_ended()
+    assert store.begun.wait(SECONDS)
+    waiting.cell_begins()
+    thread = in_a_thread(lambda: waiting.bring_for(cell))
+    thread.join(0.2)
+    assert thread.is_alive() == waits
+    store.over.set()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    waiting.close()
+
+
+def test_no_import_begins_while_a_cell_runs():
+    """The thread waits with it; what the cell itself asks for is imported."""
+    store, namespace = Importing("a", "bb=c"), {}
+    store.over.set()
+    waiting = Waiting(namespace, store.loads, store.load)
+    waiting.cell_ended()
+    waiting.cell_begins()
+    time.sleep(0.1)
+    assert not store.begun.is_set()
+    waiting.bring_for("bb")
+    assert set(namespace) == {"bb", "c"}
+    assert store.loaded == ["bb=c"]
+    waiting.cell_ended()
+    arrive(waiting)
+    assert set(namespace) == {"a", "bb", "c"}
+
+
+def test_imports_of_loads_take_turns():
+    """A cell's own load imports after what the thread has begun to import."""
+    store, namespace = Importing("a", "b"), {}
+    waiting = Waiting(namespace, store.loads, store.load)
+    waiting.cell_ended()
+    assert store.begun.wait(SECONDS)
+    waiting.cell_begins()
+    store.begun.clear()
+    thread = in_a_thread(lambda: waiting.bring_for("b"))
+    assert not store.begun.wait(0.1)
+    store.over.set()
+    thread.join(SECONDS)
+    assert namespace["b"] == ["b"]
+    waiting.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_waits_for_what_the_thread_imports():
+    """The child would never get the lock of a module that nobody there imports."""
+    store = Importing("a")
+    waiting = Waiting({}, store.loads, store.load)
+    waiting.cell_ended()
+    assert store.begun.wait(SECONDS)
+    waiting.cell_begins()
+    seconds = 0.3
+    threading.Timer(seconds, store.over.set).start()
+    started = time.monotonic()
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    assert time.monotonic() - started >= seconds / 2
+    assert os.waitpid(child, 0)[1] == 0
+    waiting.close()
+
+
+def test_a_reason_is_one_line():
+    """Libraries write essays into their errors."""
+    assert reason(ImportError("\n\nIMPORTANT:\n  read   this")) == (
+        "ImportError: IMPORTANT: read this"
+    )
+
+
 def errand(words, log, due=lambda: False):
     """Something to do before a cell with one of these words."""
-    return Errand(frozenset(words), due, lambda: log.append("prepared"), lambda: log.append("run"))
+    return Errand(
+        frozenset(words), due, lambda _: log.append("prepared"), lambda: log.append("run")
+    )
 
 
 def test_an_errand_is_done_once_before_a_cell_that_it_matters_to():

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from integration.kernels import Home, Kernel, command, rest
@@ -658,3 +659,24 @@ def test_a_kernel_that_dies_again_is_resumed_where_it_stood(kernel):
     said = die_and_resume(kernel)
     assert "x" in said["restored"]
     assert kernel.ok("x").result == "[1, 2]"
+
+
+def test_a_cell_that_comes_while_libraries_are_imported_again(kernel, home):
+    """Neither its own import nor the values that it needs meet a library that is half there."""
+    library = home.work / "slow_library"
+    library.mkdir()
+    (library / "__init__.py").write_text(
+        "import time\ntime.sleep(1)\nfrom slow_library.inner import Thing\n"
+    )
+    (library / "inner.py").write_text("import slow_library\nclass Thing:\n    number = 7\n")
+    kernel.ok("import slow_library as s\nfirst, second = ([s.Thing(), *range(50)] for _ in 'ab')")
+    for cell in (
+        "second[0].number, first[0].number, s.Thing.number",
+        "from slow_library import inner; inner.Thing.number, first[0].number, second[0].number",
+    ):
+        rest(kernel)
+        said = die_and_resume(kernel)
+        assert {"first", "second", "s"} <= set(said["restored"])
+        time.sleep(0.4)  # the thread of idle time has begun the import
+        assert kernel.ok("1 + 1").result == "2"
+        assert kernel.ok(cell).result == "(7, 7, 7)"

@@ -6,11 +6,12 @@ Only libraries that the session has imported are asked; nothing is imported for 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import random
 import sys
 from typing import TYPE_CHECKING, Any
+
+from ipysession.checkpoint.unpickler import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -80,7 +81,7 @@ def _settings_of_pandas() -> dict[str, Any]:
 def write_states(states: dict[str, Any]) -> None:
     """Set everything to ``states``."""
     for library in write_states_at_hand(states):
-        import_library(library)
+        import_library(library, Pace())
         write_waiting_state(library)
 
 
@@ -115,10 +116,10 @@ def write_states_at_hand(states: dict[str, Any]) -> list[str]:
     return list(_waiting)
 
 
-def import_library(library: str) -> None:
+def import_library(library: str, pace: Pace) -> None:
     """Import it. Where it is missing, its state goes on waiting."""
     with contextlib.suppress(ImportError):
-        importlib.import_module(library)
+        pace.module(library)
 
 
 def write_waiting_state(library: str) -> None:

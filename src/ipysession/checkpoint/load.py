@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint import pickling
+from ipysession.checkpoint.unpickler import Pace
 from ipysession.errors import BlobDamaged, SessionError
 from ipysession.model.payloads import SavedPart
 
@@ -42,25 +43,25 @@ def load_group(
     namespace: dict[str, Any],
     *,
     codes: list[CodeType] | None = None,
-    gate: Callable[[], None] = lambda: None,
+    pace: Pace | None = None,
 ) -> dict[str, Any]:
     """The values of ``group`` by name; functions of the notebook get ``namespace`` as globals,
     and their code is added to ``codes``: it tells which names they will ask for. Safe in any
-    thread, as far as the values' own code is. ``gate`` is called every few milliseconds of reading:
-    it may wait, or raise to give up.
+    thread, as far as the values' own code is. ``pace`` says when it may go on.
 
     Unpickling runs code: the caller has verified the record that ``group`` stands in. Blobs are
     checked against their names here. Raises SessionError where the data is gone or damaged, and
     whatever the values' own code raises.
     """
-    parts = _Parts(blobs, parts_of(group, blobs), gate)
+    pace = pace or Pace()
+    parts = _Parts(blobs, parts_of(group, blobs), pace.gate)
     if group.inline is not None:
         data: bytes | bytearray = base64.b64decode(group.inline)
     elif group.blob is not None:
         data = blobs.get(group.blob)
     else:
         data = parts.take_pickle()
-    return pickling.loads(data, namespace, codes, parts)
+    return pickling.loads(data, namespace, codes, parts, pace)
 
 
 def parts_of(group: SavedGroup, blobs: Blobs) -> list[SavedPart]:

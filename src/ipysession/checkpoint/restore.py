@@ -22,7 +22,8 @@ from ipysession.checkpoint.load import load_group
 from ipysession.checkpoint.plan import Action, NamePlan, Plan
 from ipysession.checkpoint.preview import type_name
 from ipysession.checkpoint.scratch import Replayer
-from ipysession.checkpoint.waiting import Errand, Waiting, asked_by, words_of
+from ipysession.checkpoint.unpickler import is_imported
+from ipysession.checkpoint.waiting import Errand, Waiting, asked_by, reason, words_of
 from ipysession.lineage import is_internal, is_output
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ class Restorer:
         waiting = Waiting(
             self._namespace,
             (load for load in later if not replayer.holds(load)),
-            lambda load, codes, gate: load_group(
-                load.group, self._blobs, self._namespace, codes=codes, gate=gate
+            lambda load, codes, pace: load_group(
+                load.group, self._blobs, self._namespace, codes=codes, pace=pace
             ),
             arrived=Outputs(self._recorder.shell).came,
             when_idle=self._recorder.settings.restore_when_idle,
@@ -161,8 +162,7 @@ class Restorer:
                     values = load_group(load.group, self._blobs, self._namespace, codes=codes)
                 except Exception as error:  # noqa: BLE001 - unpickling runs code that may raise anything
                     self._broken.add(load.key)
-                    said = f"it could not be loaded: {type(error).__name__}: {error}"
-                    self._why[load.key] = said[:300]
+                    self._why[load.key] = f"it could not be loaded: {reason(error)}"
                     failed = True
                     continue
                 self._loaded[load.key], self._codes[load.key] = values, codes
@@ -303,8 +303,8 @@ def _errand(library: str) -> Errand:
     """Give a library its random state, or its settings, before anything can ask for them."""
     return Errand(
         frozenset({"import", "__import__", library}),
-        lambda: library in sys.modules,
-        lambda: hidden.import_library(library),
+        lambda: is_imported(library),
+        lambda pace: hidden.import_library(library, pace),
         lambda: hidden.write_waiting_state(library),
     )
 

@@ -11,25 +11,30 @@ IPython.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
 import unicodedata
+import weakref
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint.handover import HANDOVER
+from ipysession.checkpoint.unpickler import Pace
 from ipysession.lineage import cell_names, is_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from types import CodeType
 
     from ipysession.checkpoint.course import GroupKey
     from ipysession.checkpoint.slices import Load
 
-    Loader = Callable[[Load, list[CodeType], Callable[[], None]], dict[str, Any]]
+    Loader = Callable[[Load, list[CodeType], Pace], dict[str, Any]]
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
@@ -41,6 +46,9 @@ _REACHES_ALL = frozenset(
 )  # fmt: skip
 """Words through which a cell, or a function, can reach names without saying them."""
 
+_IMPORTS = frozenset({"__import__", "import", "import_module", "importlib", "reload"})
+"""Words through which a cell, or a function, can import."""
+
 _OUTPUTS = frozenset({"Out", "_", "__", "___", "_oh"})
 """Words through which outputs are reached."""
 
@@ -49,6 +57,9 @@ _THREAD_BOUND = ("matplotlib.", "tkinter.", "PyQt", "PySide", "wx.")
 
 _SETTLE_SECONDS = 0.05
 """The kernel counts as idle this long after a cell: with Run All the next one comes sooner."""
+
+_FORK_SECONDS = 10.0
+"""So long a fork waits for an import, at most: the import may wait for who forks."""
 
 _logger = logging.getLogger(__name__)
 
@@ -89,17 +100,20 @@ class Errand:
 
     words: frozenset[str]
     due: Callable[[], bool]
-    prepare: Callable[[], None]
+    prepare: Callable[[Pace], None]
     run: Callable[[], None]
 
 
 class Waiting:
     """The values of one session that wait to be brought into ``namespace``.
 
-    ``load`` unpickles one group (safe in any thread); the last of what it is given is to be called
-    now and then, and waits while a cell runs that does not need the group. ``arrived`` is told the
-    names that came, in the thread that brought them. ``when_idle``: a thread brings the rest.
-    `cell_begins` and `cell_ended` say when the kernel is busy; it is, when this is made.
+    ``load`` unpickles one group (safe in any thread), at the pace that it is given: that waits
+    while a cell runs that does not need the group. ``arrived`` is told the names that came, in the
+    thread that brought them. ``when_idle``: a thread brings the rest. `cell_begins` and
+    `cell_ended` say when the kernel is busy; it is, when this is made.
+
+    The thread begins no import while a cell runs that does not wait for it. An import that it has
+    begun before goes on: what the cell waits for, and a cell that may import itself, comes after.
     """
 
     def __init__(
@@ -127,6 +141,9 @@ class Waiting:
         """When the latest cell did, by the monotonic clock."""
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._importer = 0
+        """The thread that imports for a load."""
+        _all.add(self)
 
     @property
     def names(self) -> list[str]:
@@ -201,9 +218,11 @@ class Waiting:
         """
         while names := self.reached_by(python):
             self.bring(names)
-        if self._errands:
+        if self._errands or self._importer:
             reached = self._words(python)
             self._do([e for e in self._errands if reached is None or e.words & reached])
+            if reached is None or reached & _IMPORTS:
+                self.wait_for_import()
         words = words_of(python)
         return {name: why for name, why in self.failed.items() if name in words}
 
@@ -238,13 +257,13 @@ class Waiting:
                 if mine:
                     group.state = _State.LOADING
             if mine:
-                self._fetch(group, lambda: None)
+                self._fetch(group, Pace(turn=self._turn))
             with self._changed:
                 self._settle(group)
 
     def _do(self, errands: Iterable[Errand]) -> None:
         for errand in errands:
-            errand.prepare()
+            errand.prepare(Pace(turn=self._turn))
             with self._changed:
                 if errand in self._errands:
                     self._errands.remove(errand)
@@ -258,14 +277,14 @@ class Waiting:
                 if group is not None:
                     group.names.discard(name)
 
-    def _fetch(self, group: _Group, gate: Callable[[], None]) -> None:
+    def _fetch(self, group: _Group, pace: Pace) -> None:
         """Unpickle a group; its state says how that went."""
         state, error = _State.LOADED, ""
         group.loader = threading.get_ident()
         try:
-            group.values = self._load(group.load, group.codes, gate)
+            group.values = self._load(group.load, group.codes, pace)
         except Exception as failure:  # noqa: BLE001 - unpickling runs code that may raise anything
-            state, error = _State.FAILED, f"{type(failure).__name__}: {failure}"[:300]
+            state, error = _State.FAILED, reason(failure)
         except BaseException:  # an interrupt is the user's, and may come again
             state = _State.WAITS
             raise
@@ -290,6 +309,38 @@ class Waiting:
         group.values, group.codes = {}, []
         self._arrived(came)
         self._do([errand for errand in self._errands if errand.due()])
+
+    # -- imports -----------------------------------------------------------------------
+
+    @contextmanager
+    def _turn(self, may_go_on: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """One thread at a time imports for a load."""
+        me = threading.get_ident()
+        if self._importer == me:  # what it imports asks for a name that waits
+            yield
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: not self._importer and may_go_on())
+            self._importer = me
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._importer = 0
+                self._changed.notify_all()
+
+    @contextmanager
+    def _turn_in_idle_time(self, group: _Group | None = None) -> Iterator[None]:
+        """The turn of the thread, for ``group``: none begins while a cell runs."""
+        self._give_way(group)
+        with self._turn(lambda: self._may_go_on(group)):
+            yield
+
+    def wait_for_import(self, seconds: float | None = None) -> None:
+        """Wait for the end of what another thread imports for a load; at most ``seconds``."""
+        me = threading.get_ident()
+        with self._changed:
+            self._changed.wait_for(lambda: self._importer in {0, me}, seconds)
 
     # -- in idle time ------------------------------------------------------------------
 
@@ -330,32 +381,36 @@ class Waiting:
         return min(free, key=lambda group: group.load.group.size, default=None)
 
     def _run(self) -> None:
-        while (group := self._take()) is not None:
-            try:
+        try:
+            while (group := self._take()) is not None:
+                pace = Pace(partial(self._give_way, group), partial(self._turn_in_idle_time, group))
                 with HANDOVER.soon():
-                    self._fetch(group, lambda g=group: self._give_way(g))  # type: ignore[misc] # mypy cannot infer a lambda with a default
-            except _GivenUp:
-                return
-            with self._changed:
-                if not self._idle():
-                    return
-                self._settle(group)
-        for errand in tuple(self._errands):
-            with HANDOVER.soon():
-                errand.prepare()
-            with self._changed:
-                if not self._idle():
-                    return
-                self._do([errand])
+                    self._fetch(group, pace)
+                with self._changed:
+                    if not self._idle():
+                        return
+                    self._settle(group)
+            for errand in tuple(self._errands):
+                with HANDOVER.soon():
+                    errand.prepare(Pace(turn=self._turn_in_idle_time))
+                with self._changed:
+                    if not self._idle():
+                        return
+                    self._do([errand])
+        except _GivenUp:
+            return
 
-    def _give_way(self, group: _Group) -> None:
+    def _give_way(self, group: _Group | None) -> None:
         """The thread pauses while a cell runs, unless that waits for this group."""
         with self._changed:
-            if self._busy and not group.wanted:
+            if not self._may_go_on(group):
                 with HANDOVER.paused():
-                    self._changed.wait_for(lambda: self._closed or not self._busy or group.wanted)
+                    self._changed.wait_for(lambda: self._may_go_on(group))
             if self._closed:
                 raise _GivenUp
+
+    def _may_go_on(self, group: _Group | None) -> bool:
+        return self._closed or not self._busy or (group is not None and group.wanted)
 
     def _take(self) -> _Group | None:
         """The group that the thread is to load, when the kernel is idle; None: it may end."""
@@ -374,6 +429,24 @@ class Waiting:
         """Wait until no cell runs; False where there is nothing to wait for any more."""
         self._changed.wait_for(lambda: self._closed or not self._busy)
         return not self._closed
+
+
+_all: weakref.WeakSet[Waiting] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    """A child would find the lock of a module for ever taken that a thread here imports."""
+    for waiting in tuple(_all):
+        waiting.wait_for_import(_FORK_SECONDS)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
+
+
+def reason(error: Exception) -> str:
+    """Why a group could not be loaded, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def asked_by(codes: Iterable[CodeType]) -> set[str]:

@@ -172,7 +172,10 @@ class Arrivals:
 
     def _bring_for(self, waiting: Waiting, info: Any) -> None:
         python = cells.transformed_source(self._shell, info)
-        if python is None or cells.is_about_sessions(python):
+        if python is None:
+            return
+        if cells.is_about_sessions(python):
+            waiting.wait_for_import()  # it may load, apart from what waits
             return
         self._bring_text(waiting, python)
 

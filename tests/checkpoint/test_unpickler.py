@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import cloudpickle
 import pytest
 
-from ipysession.checkpoint.unpickler import Pace, Unpickler, is_imported
+from ipysession.checkpoint.unpickler import Pace, Unpickler, is_imported, reason
 
 SECONDS = 10
 
@@ -96,3 +96,10 @@ def test_a_module_is_imported_when_its_code_has_run(library):
     assert not is_imported("no.such.thing")
     with pytest.raises(ModuleNotFoundError):
         Pace().module("no.such.thing")
+
+
+def test_a_reason_is_one_line():
+    """Libraries write essays into their errors."""
+    assert reason(ImportError("\n\nIMPORTANT:\n  read   this")) == (
+        "ImportError: IMPORTANT: read this"
+    )

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from ipysession.checkpoint.slices import Load
-from ipysession.checkpoint.waiting import Errand, Waiting, reason
+from ipysession.checkpoint.waiting import Errand, Waiting
+from ipysession.checkpoint.ways import asked_by
 from ipysession.model.payloads import SavedGroup
 
 SECONDS = 30
@@ -249,7 +250,7 @@ def test_a_cell_that_may_import_waits_for_what_the_thread_imports(cell, waits):
     """Two threads in the imports of one library can make Python show it half made."""
     store = Importing("a", "load_ours")
     waiting = Waiting({"x": 1}, store.loads[:1], store.load)
-    waiting.lead_to(["load_ours"], ["__import__"])
+    waiting.ways.add(["load_ours"], ["__import__"])
     waiting.cell_ended()
     assert store.begun.wait(SECONDS)
     waiting.cell_begins()
@@ -314,11 +315,11 @@ def test_a_fork_waits_for_what_the_thread_imports():
     waiting.close()
 
 
-def test_a_reason_is_one_line():
-    """Libraries write essays into their errors."""
-    assert reason(ImportError("\n\nIMPORTANT:\n  read   this")) == (
-        "ImportError: IMPORTANT: read this"
-    )
+def test_a_function_that_imports_may_import():
+    """Its code does not have the word, only the module's name."""
+    code = compile("def load():\n    def inner():\n        import json\n", "cell", "exec")
+    assert {"import", "json"} <= asked_by([code])
+    assert "import" not in asked_by([compile("x = json.loads", "cell", "exec")])
 
 
 def errand(words, log, due=lambda: False):

@@ -83,3 +83,30 @@ def test_a_handler_of_the_users_stays_theirs(kernel):
     assert answer.stdout == "theirs: name 'big' is not defined\n"
     assert WAY_OUT in answer.stderr
     assert kernel.run("nobody").stdout == "theirs: name 'nobody' is not defined\n"
+
+
+def test_what_lacked_a_library_is_loaded_when_that_was_installed(tmp_path):
+    """Nothing runs again: the value may have taken hours."""
+    home = Home(tmp_path)
+    library, away = home.work / "rare_library.py", home.work / "away"
+    library.write_text("class Model:\n    score = 0.5\n")
+    with Kernel(home) as kernel:
+        kernel.ok(LOAD)
+        kernel.ok("import rare_library\nmodel = rare_library.Model()\nprint('trained')")
+        rest(kernel)
+        kernel.kill()
+        library.rename(away)
+        kernel.restart()
+        kernel.ok(LOAD)
+        kernel.ok(RESUME)
+        answer = kernel.run("model.score")
+        assert answer.error == "NameError: name 'model' is not defined"
+        assert (
+            "model could not be loaded (ModuleNotFoundError: No module named 'rare_library'), so "
+            "this cell does not have it. Install what is missing and ask again, or make it again "
+            "from its steps: %session restore model"
+        ) in traceback_of(answer)
+        away.rename(library)
+        answer = kernel.ok("model.score")
+        assert (answer.result, answer.stdout) == ("0.5", "")
+        assert kernel.ok("rare_library.Model is type(model)").result == "True"

@@ -22,8 +22,9 @@ from ipysession.checkpoint.load import load_group
 from ipysession.checkpoint.plan import Action, NamePlan, Plan
 from ipysession.checkpoint.preview import type_name
 from ipysession.checkpoint.scratch import Replayer
-from ipysession.checkpoint.unpickler import is_imported
-from ipysession.checkpoint.waiting import Errand, Waiting, asked_by, reason, words_of
+from ipysession.checkpoint.unpickler import is_imported, reason
+from ipysession.checkpoint.waiting import Errand, Waiting
+from ipysession.checkpoint.ways import asked_by, words_of
 from ipysession.lineage import is_internal, is_output
 
 if TYPE_CHECKING:
@@ -252,12 +253,12 @@ class Restorer:
         """Tell what is reached through the functions that are there."""
         for load in self.plan.loads:
             if load.key in self._codes:
-                waiting.lead_to(load.group.names, asked_by(self._codes[load.key]))
+                waiting.ways.add(load.group.names, asked_by(self._codes[load.key]))
         session = self.plan.course.session
         for plan in self.plan.names:
             if plan.action is Action.REPLAY:
                 words = (words_of(session.step(number).python) for number in plan.replays)
-                waiting.lead_to([plan.name], set().union(*words))
+                waiting.ways.add([plan.name], set().union(*words))
         # What this kernel's own cells made before may ask for anything.
         came = {item.name for item in self._result.names if item.how is not How.KEPT}
         stayed = [
@@ -268,7 +269,7 @@ class Restorer:
             and not is_internal(name)
             and not is_plain(value)
         ]
-        waiting.lead_to(stayed, ["globals"])
+        waiting.ways.add(stayed, ["globals"])
 
     # -- what is no variable -----------------------------------------------------------
 

@@ -10,6 +10,7 @@ them, and the imports of all loads take turns.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import io
 import pickle
 import sys
@@ -74,3 +75,19 @@ class Unpickler(pickle.Unpickler):
         if found is cloudpickle.cloudpickle and name == "subimport":
             return self._pace.module  # a module among the values
         return super().find_class(module, name)
+
+
+def reason(error: Exception) -> str:
+    """Why a group could not be loaded, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def missing_library(error: Exception) -> str:
+    """The library that would have to be installed; a part of one is missing in another version."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    return "" if name is None or "." in name else name
+
+
+def is_installed(library: str) -> bool:
+    """Could it be imported now?"""
+    return library in sys.modules or importlib.util.find_spec(library) is not None

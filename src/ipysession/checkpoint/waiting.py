@@ -2,20 +2,15 @@
 rest by a thread while no cell runs.
 
 A waiting name is not in the namespace: nothing stands there that could be taken for its value.
-Which names a cell can reach is decided from the words in its text and, through loaded
-functions, from the names that their code asks for: every function of the notebook comes from a
-cell's text or from a group that was loaded here, so no cell meets a missing name. Imports no
-IPython.
+Which names a cell can reach is decided by `checkpoint.ways`. Imports no IPython.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
-import unicodedata
 import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,8 +19,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint.handover import HANDOVER
-from ipysession.checkpoint.unpickler import Pace
-from ipysession.lineage import cell_names, is_output
+from ipysession.checkpoint.unpickler import Pace, is_installed, missing_library, reason
+from ipysession.checkpoint.ways import IMPORTS, OUTPUTS, Ways, asked_by, words_of
+from ipysession.lineage import is_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -35,22 +31,6 @@ if TYPE_CHECKING:
     from ipysession.checkpoint.slices import Load
 
     Loader = Callable[[Load, list[CodeType], Pace], dict[str, Any]]
-
-_WORD = re.compile(r"[^\W\d]\w*")
-
-_REACHES_ALL = frozenset(
-    {
-        "__main__", "dir", "eval", "exec", "globals", "locals", "user_global_ns", "user_ns", "vars",
-        "who", "who_ls", "whos",
-    }
-)  # fmt: skip
-"""Words through which a cell, or a function, can reach names without saying them."""
-
-_IMPORTS = frozenset({"__import__", "import", "import_module", "importlib", "reload"})
-"""Words through which a cell, or a function, can import."""
-
-_OUTPUTS = frozenset({"Out", "_", "__", "___", "_oh"})
-"""Words through which outputs are reached."""
 
 _THREAD_BOUND = ("matplotlib.", "tkinter.", "PyQt", "PySide", "wx.")
 """Types whose making touches what belongs to the main thread: loaded only when needed."""
@@ -82,6 +62,8 @@ class _Group:
     values: dict[str, Any] = field(default_factory=dict)
     codes: list[CodeType] = field(default_factory=list)
     error: str = ""
+    missing: str = ""
+    """The library whose lack made it fail."""
     wanted: bool = False
     """A cell waits for it."""
     loader: int = 0
@@ -134,8 +116,7 @@ class Waiting:
         self._changed = threading.Condition(threading.RLock())
         self._groups = [_Group(item, names=set(item.wanted)) for item in loads]
         self._of = {name: group for group in self._groups for name in group.names}
-        self._asks: dict[str, frozenset[str]] = {}
-        """The names that loaded functions ask for, by the names that lead to them."""
+        self.ways = Ways()
         self._busy = 1
         self._ended = 0.0
         """When the latest cell did, by the monotonic clock."""
@@ -177,13 +158,6 @@ class Waiting:
             groups = {id(g): g for g in self._of.values() if g.state is not _State.FAILED}
         return sum(group.load.group.size for group in groups.values())
 
-    def lead_to(self, names: Iterable[str], asked: Iterable[str]) -> None:
-        """Who reaches ``names`` may run code that asks for the names ``asked``."""
-        words = frozenset(asked)
-        if words:
-            for name in names:
-                self._asks[name] = self._asks.get(name, frozenset()) | words
-
     # -- what a cell can reach ---------------------------------------------------------
 
     def reached_by(self, python: str) -> set[str]:
@@ -192,36 +166,25 @@ class Waiting:
         """
         with self._changed:
             waiting = {n for n, group in self._of.items() if group.state is not _State.FAILED}
-            words = self._words(python) if waiting else set()
+            words = self.ways.words(python) if waiting else set()
             if words is None:
                 return waiting
             found = waiting & words
-            if words & _OUTPUTS:
+            if words & OUTPUTS:
                 found.update(name for name in waiting if is_output(name))
             return found
-
-    def _words(self, python: str) -> set[str] | None:
-        """The words that a cell's text, and what it reaches, may use as names; None: any."""
-        if cell_names(python).unbounded:
-            return None
-        words = words_of(python)
-        todo = list(words)
-        while todo:
-            new = self._asks.get(todo.pop(), frozenset()) - words
-            words |= new
-            todo.extend(new)
-        return None if words & _REACHES_ALL else words
 
     def bring_for(self, python: str) -> dict[str, str]:
         """Bring all that a cell with this text can reach. Returns those of the names that it can
         reach and that could not be loaded, now or before, and why.
         """
+        self._try_again()
         while names := self.reached_by(python):
             self.bring(names)
         if self._errands or self._importer:
-            reached = self._words(python)
+            reached = self.ways.words(python)
             self._do([e for e in self._errands if reached is None or e.words & reached])
-            if reached is None or reached & _IMPORTS:
+            if reached is None or reached & IMPORTS:
                 self.wait_for_import()
         words = words_of(python)
         return {name: why for name, why in self.failed.items() if name in words}
@@ -244,6 +207,7 @@ class Waiting:
         """Bring these names (and those of their groups) into the namespace, in this thread.
         What cannot be loaded is in `failed` afterwards.
         """
+        self._try_again()
         for name in sorted(names):
             with self._changed:
                 group = self._of.get(name)
@@ -260,6 +224,13 @@ class Waiting:
                 self._fetch(group, Pace(turn=self._turn))
             with self._changed:
                 self._settle(group)
+
+    def _try_again(self) -> None:
+        """What failed for lack of a library waits again when that was installed."""
+        with self._changed:
+            for group in self._groups:
+                if group.missing and is_installed(group.missing):
+                    group.state, group.error, group.missing = _State.WAITS, "", ""
 
     def _do(self, errands: Iterable[Errand]) -> None:
         for errand in errands:
@@ -279,18 +250,18 @@ class Waiting:
 
     def _fetch(self, group: _Group, pace: Pace) -> None:
         """Unpickle a group; its state says how that went."""
-        state, error = _State.LOADED, ""
+        state, error, missing = _State.LOADED, "", ""
         group.loader = threading.get_ident()
         try:
             group.values = self._load(group.load, group.codes, pace)
         except Exception as failure:  # noqa: BLE001 - unpickling runs code that may raise anything
-            state, error = _State.FAILED, reason(failure)
+            state, error, missing = _State.FAILED, reason(failure), missing_library(failure)
         except BaseException:  # an interrupt is the user's, and may come again
             state = _State.WAITS
             raise
         finally:
             with self._changed:
-                group.state, group.error = state, error
+                group.state, group.error, group.missing = state, error, missing
                 self._changed.notify_all()
 
     def _settle(self, group: _Group) -> None:
@@ -303,7 +274,7 @@ class Waiting:
         came = sorted(name for name in group.names if name not in self._namespace)
         for name in came:
             self._namespace[name] = group.values[name]
-        self.lead_to(group.load.group.names, asked_by(group.codes))
+        self.ways.add(group.load.group.names, asked_by(group.codes))
         for name in group.names:
             self._of.pop(name, None)
         group.values, group.codes = {}, []
@@ -442,24 +413,3 @@ def _before_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork)
-
-
-def reason(error: Exception) -> str:
-    """Why a group could not be loaded, on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
-
-
-def asked_by(codes: Iterable[CodeType]) -> set[str]:
-    """The names that code, and the code inside of it, may ask for (attributes among them)."""
-    asked: set[str] = set()
-    todo = list(codes)
-    while todo:
-        code = todo.pop()
-        asked.update(code.co_names)
-        todo.extend(const for const in code.co_consts if hasattr(const, "co_names"))
-    return asked
-
-
-def words_of(source: str) -> set[str]:
-    """All words of a cell's text that may be names."""
-    return set(_WORD.findall(unicodedata.normalize("NFKC", source)))

@@ -51,7 +51,10 @@ class Unloaded:
 
 def explanation(name: str, why: str) -> str:
     """What a user is told who asks for a value that could not be loaded."""
+    remedy = "Make it again from its steps"
+    if why.startswith(ModuleNotFoundError.__name__):
+        remedy = "Install what is missing and ask again, or make it again from its steps"
     return (
         f"{name} could not be loaded ({why}), so this cell does not have it. "
-        f"Make it again from its steps: %session restore {name}"
+        f"{remedy}: %session restore {name}"
     )

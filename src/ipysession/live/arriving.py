@@ -175,7 +175,8 @@ class Arrivals:
         if python is None:
             return
         if cells.is_about_sessions(python):
-            waiting.wait_for_import()  # it may load, apart from what waits
+            if not cells.only_asks(python):
+                waiting.wait_for_import()  # it may load, apart from what waits
             return
         self._bring_text(waiting, python)
 

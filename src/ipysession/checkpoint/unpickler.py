@@ -89,5 +89,8 @@ def missing_library(error: Exception) -> str:
 
 
 def is_installed(library: str) -> bool:
-    """Could it be imported now?"""
-    return library in sys.modules or importlib.util.find_spec(library) is not None
+    """Could it be imported now, as far as its name tells?"""
+    try:
+        return library in sys.modules or importlib.util.find_spec(library) is not None
+    except (ImportError, ValueError):  # what finders raise for names that make no sense to them
+        return False

@@ -22,13 +22,12 @@ def library(tmp_path, monkeypatch):
     folder = tmp_path / "slow_library"
     folder.mkdir()
     (folder / "__init__.py").write_text(
-        "import threading\n"
         "import slow_signals\n"
         "slow_signals.begun.set()\n"
         "slow_signals.go_on.wait(10)\n"
         "from slow_library.inner import Thing\n"
     )
-    (folder / "inner.py").write_text("import slow_library\nclass Thing: pass\nthing = Thing()\n")
+    (folder / "inner.py").write_text("import slow_library\nclass Thing: pass\n")
     (tmp_path / "slow_signals.py").write_text(
         "import threading\nbegun, go_on = threading.Event(), threading.Event()\n"
     )

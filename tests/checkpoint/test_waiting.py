@@ -222,7 +222,9 @@ class Importing(Store):
         self.begun, self.over = threading.Event(), threading.Event()
 
     def load(self, load, codes, pace):
-        """An import comes first."""
+        """What `load_group` does where something must be imported."""
+        self.entered.set()
+        assert self.gate.wait(SECONDS)
         with pace.turn():
             self.begun.set()
             assert self.over.wait(SECONDS)
@@ -267,11 +269,13 @@ def test_no_import_begins_while_a_cell_runs():
     """The thread waits with it; what the cell itself asks for is imported."""
     store, namespace = Importing("a", "bb=c"), {}
     store.over.set()
+    store.gate.clear()
     waiting = Waiting(namespace, store.loads, store.load)
     waiting.cell_ended()
+    assert store.entered.wait(SECONDS)
     waiting.cell_begins()
-    time.sleep(0.1)
-    assert not store.begun.is_set()
+    store.gate.set()
+    assert not store.begun.wait(0.1)
     waiting.bring_for("bb")
     assert set(namespace) == {"bb", "c"}
     assert store.loaded == ["bb=c"]

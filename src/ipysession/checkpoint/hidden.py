@@ -11,7 +11,7 @@ import random
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ipysession.checkpoint.unpickler import Pace
+from ipysession.checkpoint.unpickler import AT_ONCE, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,7 +81,7 @@ def _settings_of_pandas() -> dict[str, Any]:
 def write_states(states: dict[str, Any]) -> None:
     """Set everything to ``states``."""
     for library in write_states_at_hand(states):
-        import_library(library, Pace())
+        import_library(library, AT_ONCE)
         write_waiting_state(library)
 
 

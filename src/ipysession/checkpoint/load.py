@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ipysession.checkpoint import pickling
-from ipysession.checkpoint.unpickler import Pace
+from ipysession.checkpoint.unpickler import AT_ONCE, Pace
 from ipysession.errors import BlobDamaged, SessionError
 from ipysession.model.payloads import SavedPart
 
@@ -43,7 +43,7 @@ def load_group(
     namespace: dict[str, Any],
     *,
     codes: list[CodeType] | None = None,
-    pace: Pace | None = None,
+    pace: Pace = AT_ONCE,
 ) -> dict[str, Any]:
     """The values of ``group`` by name; functions of the notebook get ``namespace`` as globals,
     and their code is added to ``codes``: it tells which names they will ask for. Safe in any
@@ -53,7 +53,6 @@ def load_group(
     checked against their names here. Raises SessionError where the data is gone or damaged, and
     whatever the values' own code raises.
     """
-    pace = pace or Pace()
     parts = _Parts(blobs, parts_of(group, blobs), pace.gate)
     if group.inline is not None:
         data: bytes | bytearray = base64.b64decode(group.inline)

@@ -23,7 +23,7 @@ from cloudpickle.cloudpickle import _class_setstate
 from ipysession.checkpoint import pages, private, reducers
 from ipysession.checkpoint.groups import shared_bases
 from ipysession.checkpoint.pieces import PART_BYTES
-from ipysession.checkpoint.unpickler import Pace, Unpickler
+from ipysession.checkpoint.unpickler import AT_ONCE, Pace, Unpickler
 from ipysession.lineage import identity
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class _Loading:
     codes: list[CodeType]
     """Of the notebook's functions that were made."""
     parts: PartBytes | None = None
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace = AT_ONCE
     classes: list[type] = field(default_factory=list)
     """The notebook's classes that the pages of the container in hand name by number."""
     older: list[tuple[type, Any]] = field(default_factory=list)
@@ -325,7 +325,7 @@ def _assemble(kind: str, classes: list[type], runs: list[Any]) -> Any:
         for run in runs:
             if type(run) is int:
                 loading.classes = classes
-                yield Unpickler(parts.part(run), _loading.stack[-1].pace).load()
+                yield Unpickler(parts.part(run), loading.pace).load()
             else:
                 yield run
 
@@ -400,7 +400,7 @@ def loads(
     namespace: dict[str, Any],
     codes: list[CodeType] | None = None,
     parts: PartBytes | None = None,
-    pace: Pace | None = None,
+    pace: Pace = AT_ONCE,
 ) -> dict[str, Any]:
     """Unpickle the values, by name, that `dump` wrote; functions of the notebook get
     ``namespace`` as globals, and their code is added to ``codes``; what is not imported yet is, at
@@ -408,12 +408,12 @@ def loads(
 
     Unpickling runs code: verify where ``data`` comes from before.
     """
-    loading = _Loading(namespace, [] if codes is None else codes, parts, pace or Pace())
+    loading = _Loading(namespace, [] if codes is None else codes, parts, pace)
     before = _loading.stack
     _loading.stack = (*before, loading)
     try:
         outside = None if parts is None else parts.outside()
-        values: dict[str, Any] = Unpickler(data, loading.pace, outside).load()
+        values: dict[str, Any] = Unpickler(data, pace, outside).load()
         wanted = {identity(value) for value in values.values()}
         for cls, state in loading.older:
             if identity(cls) in wanted:  # it was saved for its own sake, not along with others

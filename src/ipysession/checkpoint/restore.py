@@ -24,7 +24,7 @@ from ipysession.checkpoint.preview import type_name
 from ipysession.checkpoint.scratch import Replayer
 from ipysession.checkpoint.unpickler import is_imported, reason
 from ipysession.checkpoint.waiting import Errand, Waiting
-from ipysession.checkpoint.ways import asked_by, words_of
+from ipysession.checkpoint.ways import IMPORTS, asked_by, words_of
 from ipysession.lineage import is_internal, is_output
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ class Restorer:
 def _errand(library: str) -> Errand:
     """Give a library its random state, or its settings, before anything can ask for them."""
     return Errand(
-        frozenset({"import", "__import__", library}),
+        IMPORTS | {library},
         lambda: is_imported(library),
         lambda pace: hidden.import_library(library, pace),
         lambda: hidden.write_waiting_state(library),

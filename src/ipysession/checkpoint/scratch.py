@@ -14,6 +14,7 @@ from ipysession.checkpoint import hidden
 from ipysession.checkpoint.history import Outputs
 from ipysession.checkpoint.plan import Action
 from ipysession.checkpoint.replay import replay_cell
+from ipysession.checkpoint.unpickler import reason
 from ipysession.lineage import is_internal, is_output
 from ipysession.model import Outcome
 
@@ -135,7 +136,7 @@ class Replayer:
             self.interrupted = True
             return "the resume was interrupted"
         except Exception as error:  # noqa: BLE001 - unpickling runs code that may raise anything
-            return f"its inputs could not be loaded: {type(error).__name__}: {error}"[:300]
+            return f"its inputs could not be loaded: {reason(error)}"
         # Those that it asks for are among its inputs, or were made by replays before it.
         outputs.reset([name for name in namespace if is_output(name)])
         try:

@@ -46,6 +46,10 @@ class Pace:
         return sys.modules[name]
 
 
+AT_ONCE = Pace()
+"""Nobody has to be waited for."""
+
+
 def is_imported(name: str) -> bool:
     """Is the module there, and whole?"""
     module = sys.modules.get(name)

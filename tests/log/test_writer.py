@@ -470,6 +470,27 @@ class TestInterrupts:
                 break
         assert n > 30
 
+    def test_an_interrupt_while_the_thread_starts_is_not_lost(self, place, monkeypatch):
+        """`threading` then releases a lock that it does not hold, and raises that instead."""
+
+        def interrupted(_thread):
+            lock = threading.Lock()
+            with lock:
+                lock.release()
+                raise KeyboardInterrupt
+
+        log = place.open(policy=SyncPolicy.BACKGROUND)
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            log.append(titled(1))
+        monkeypatch.undo()
+        log.append(titled(2))
+        assert log.close()
+        assert [record.payload.title for record in place.read().records][-2:] == [
+            titled(1).title,
+            titled(2).title,
+        ]
+
     def test_a_storm_of_real_signals(self, place):
         """SIGINT at random times while the log is written at full speed and a thread syncs:
         of every record the log says truly whether it is in, all that were told are, and

@@ -327,9 +327,12 @@ class Log:
     def _wake_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
             thread = threading.Thread(target=self._run, name="ipysession-log", daemon=True)
-            with contextlib.suppress(RuntimeError):  # no threads to be had, or Python exits
+            try:
                 thread.start()
                 self._thread = thread
+            except RuntimeError as error:  # no threads to be had, or Python exits
+                if isinstance(error.__context__, KeyboardInterrupt):
+                    raise error.__context__ from None  # `threading`'s locks, interrupted, hide it
         if self._wake.empty():
             self._wake.put(None)
 
